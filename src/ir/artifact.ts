@@ -1,0 +1,2 @@
+/** A file that a target makes. `code` and `loader` and `plan` run, `types` describe, `weights` are the model's constants. */
+export type OutputFile = { readonly path: string; readonly bytes: Uint8Array; readonly role: "code" | "loader" | "types" | "weights" | "plan" };

@@ -1,0 +1,488 @@
+// Symbolic integers: dims of shapes, offsets of the memory plan, and (with loop variables as symbols) index arithmetic.
+// Every Dim is in canonical form, a sum of products of atoms with integer coefficients, and interned: equal Dims are one
+// object, so `===` compares them. Division is floor division; division by zero gives 0; mod has the sign of the divisor.
+import { assert, unreachable } from "../base/assert.ts";
+import type { SymbolId } from "../base/brand.ts";
+
+export type Dim =
+  | { readonly kind: "int"; readonly key: string; readonly value: number }
+  | { readonly kind: "sym"; readonly key: string; readonly id: SymbolId }
+  /** terms: products or atoms, sorted by key, an integer last. */
+  | { readonly kind: "add"; readonly key: string; readonly terms: readonly Dim[] }
+  /** terms: an integer coefficient other than 1 first (if any), then atoms sorted by key. */
+  | { readonly kind: "mul"; readonly key: string; readonly terms: readonly Dim[] }
+  /** broadcast: all terms are equal or 1; its value is the one that is not 1. */
+  | Lattice
+  | Quotient;
+type Lattice = { readonly kind: "max" | "min" | "broadcast"; readonly key: string; readonly terms: readonly Dim[] };
+type Quotient = { readonly kind: "floordiv" | "mod"; readonly key: string; readonly a: Dim; readonly by: Dim };
+
+/** def null: bound from an input's shape; "data": read at run time by a `dim` action; a Dim: derived. */
+export type Sym = { readonly id: SymbolId; readonly min: number; readonly max: number | null; readonly def: Dim | "data" | null };
+
+const interned = new Map<string, Dim>();
+function intern(d: Dim): Dim {
+  const old = interned.get(d.key);
+  if (old) return old;
+  interned.set(d.key, d);
+  return d;
+}
+
+const smallInts: Dim[] = [];
+export function int(value: number): Dim {
+  assert(Number.isSafeInteger(value), `dim ${value} is no safe integer`);
+  if (value >= 0 && value < 1024) return (smallInts[value] ??= intern({ kind: "int", key: String(value), value }));
+  return intern({ kind: "int", key: String(value === 0 ? 0 : value), value: value === 0 ? 0 : value });
+}
+export const zero: Dim = int(0);
+export const one: Dim = int(1);
+
+/** A symbol prints bare when it looks like an identifier, else quoted. */
+export function sym(id: SymbolId | string): Dim {
+  return intern({ kind: "sym", key: /^[A-Za-z_$][\w$.:]*$/.test(id) ? id : JSON.stringify(id), id: id as SymbolId });
+}
+
+/** The number, or null when it depends on a symbol. */
+export function known(d: Dim): number | null {
+  return d.kind === "int" ? d.value : null;
+}
+
+/** coefficient and atoms of a term. */
+function splitTerm(t: Dim): { coef: number; atoms: readonly Dim[] } {
+  if (t.kind === "int") return { coef: t.value, atoms: [] };
+  if (t.kind !== "mul") return { coef: 1, atoms: [t] };
+  const first = t.terms[0]!;
+  return first.kind === "int" ? { coef: first.value, atoms: t.terms.slice(1) } : { coef: 1, atoms: t.terms };
+}
+function makeTerm(coef: number, atoms: readonly Dim[]): Dim {
+  if (coef === 0) return zero;
+  if (atoms.length === 0) return int(coef);
+  if (coef === 1 && atoms.length === 1) return atoms[0]!;
+  const terms = coef === 1 ? atoms : [int(coef), ...atoms];
+  return intern({ kind: "mul", key: terms.map(factorKey).join("*"), terms });
+}
+function factorKey(d: Dim): string {
+  return d.kind === "add" ? `(${d.key})` : d.key;
+}
+const byKey = (a: Dim, b: Dim): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+
+/** The terms of a sum (one term for anything else). */
+export function termsOf(d: Dim): readonly Dim[] {
+  return d.kind === "add" ? d.terms : d === zero ? [] : [d];
+}
+export { splitTerm };
+
+export function add(...ds: readonly Dim[]): Dim {
+  if (ds.length === 2) {
+    const [a, b] = ds as [Dim, Dim];
+    if (a.kind === "int" && b.kind === "int") return int(a.value + b.value);
+    if (a === zero) return b;
+    if (b === zero) return a;
+  }
+  const sums = new Map<string, { coef: number; atoms: readonly Dim[] }>();
+  let c = 0;
+  for (const d of ds) {
+    for (const t of termsOf(d)) {
+      const { coef, atoms } = splitTerm(t);
+      if (atoms.length === 0) { c += coef; continue; }
+      const k = atoms.map((x) => x.key).join("*");
+      const old = sums.get(k);
+      if (old) old.coef += coef;
+      else sums.set(k, { coef, atoms });
+    }
+  }
+  // c*mod(a,b) + c*b*floordiv(a,b) is c*a.
+  for (const [k, s] of sums) {
+    const m = s.atoms.findIndex((x) => x.kind === "mod");
+    if (m < 0 || s.coef === 0) continue;
+    const mod = s.atoms[m] as Quotient;
+    const rest = makeTerm(s.coef, s.atoms.filter((_, i) => i !== m));
+    const q = intern({ kind: "floordiv", key: `floordiv(${mod.a.key}, ${mod.by.key})`, a: mod.a, by: mod.by });
+    const partner = mul(rest, mod.by, q);
+    const p = splitTerm(partner);
+    const pk = p.atoms.map((x) => x.key).join("*");
+    const found = sums.get(pk);
+    if (partner.kind !== "add" && found && found.coef === p.coef) {
+      sums.delete(k);
+      sums.delete(pk);
+      return add(...[...sums.values()].map((x) => makeTerm(x.coef, x.atoms)), int(c), mul(rest, mod.a));
+    }
+  }
+  const terms = [...sums.values()].filter((s) => s.coef !== 0).map((s) => makeTerm(s.coef, s.atoms)).sort(byKey);
+  if (c !== 0 || terms.length === 0) terms.push(int(c));
+  if (terms.length === 1) return terms[0]!;
+  return intern({ kind: "add", key: terms.map((t) => t.key).join(" + "), terms });
+}
+
+export function mul(...ds: readonly Dim[]): Dim {
+  if (ds.length === 2) {
+    const [a, b] = ds as [Dim, Dim];
+    if (a.kind === "int" && b.kind === "int") return int(a.value * b.value);
+    if (a === one) return b;
+    if (b === one) return a;
+  }
+  let acc: { coef: number; atoms: readonly Dim[] }[] = [{ coef: 1, atoms: [] }];
+  for (const d of ds) {
+    const next: typeof acc = [];
+    for (const t of termsOf(d)) {
+      const { coef, atoms } = splitTerm(t);
+      for (const x of acc) next.push({ coef: x.coef * coef, atoms: [...x.atoms, ...atoms] });
+    }
+    acc = next;
+  }
+  if (acc.length === 1) return makeTerm(acc[0]!.coef, [...acc[0]!.atoms].sort(byKey));
+  return add(...acc.map((x) => makeTerm(x.coef, [...x.atoms].sort(byKey))));
+}
+export function neg(d: Dim): Dim {
+  return mul(int(-1), d);
+}
+export function sub(a: Dim, b: Dim): Dim {
+  return a === b ? zero : add(a, neg(b));
+}
+
+/** The quotient of term / divisor when the divisor's factors all occur in the term, else null. */
+function exactTerm(t: Dim, by: { coef: number; atoms: readonly Dim[] }): Dim | null {
+  const { coef, atoms } = splitTerm(t);
+  if (by.coef === 0 || coef % by.coef !== 0) return null;
+  const rest = [...atoms];
+  for (const f of by.atoms) {
+    const i = rest.indexOf(f);
+    if (i < 0) return null;
+    rest.splice(i, 1);
+  }
+  return makeTerm(coef / by.coef, rest);
+}
+/** Splits a into by*q + r, taking into q every term that divides exactly. */
+export function splitBy(a: Dim, by: Dim): { q: Dim; r: Dim } {
+  if (a === by) return { q: one, r: zero };
+  if (by.kind === "add") return { q: zero, r: a };
+  const f = splitTerm(by);
+  const q: Dim[] = [];
+  const r: Dim[] = [];
+  for (const t of termsOf(a)) {
+    const e = exactTerm(t, f);
+    if (e) { q.push(e); continue; }
+    // An integer remainder: 7 = 3*2 + 1.
+    if (t.kind === "int" && by.kind === "int") {
+      const k = Math.floor(t.value / by.value);
+      q.push(int(k));
+      r.push(int(t.value - k * by.value));
+    } else r.push(t);
+  }
+  return { q: add(...q), r: add(...r) };
+}
+
+export function floordiv(a: Dim, by: Dim): Dim {
+  if (by === one) return a;
+  if (by === zero || a === zero) return zero;
+  if (a.kind === "int" && by.kind === "int") return int(Math.floor(a.value / by.value));
+  const { q, r } = splitBy(a, by);
+  if (r === zero) return q;
+  if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return q;
+  // floordiv(floordiv(x, m), n) is floordiv(x, m*n) for positive integers.
+  if (r.kind === "floordiv" && r.by.kind === "int" && by.kind === "int" && r.by.value > 0 && by.value > 0) return add(q, floordiv(r.a, int(r.by.value * by.value)));
+  return add(q, intern({ kind: "floordiv", key: `floordiv(${r.key}, ${by.key})`, a: r, by }));
+}
+export function mod(a: Dim, by: Dim): Dim {
+  if (by === one || by === zero || a === zero) return zero;
+  if (a.kind === "int" && by.kind === "int") return int(a.value - Math.floor(a.value / by.value) * by.value);
+  const { r } = splitBy(a, by);
+  if (r === zero) return zero;
+  if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return r;
+  if (r.kind === "mod" && r.by === by) return r;
+  return intern({ kind: "mod", key: `mod(${r.key}, ${by.key})`, a: r, by });
+}
+/** Rounds up: ceil(a / by). */
+export function ceildiv(a: Dim, by: Dim): Dim {
+  return neg(floordiv(neg(a), by));
+}
+
+function lattice(kind: "max" | "min" | "broadcast", ds: readonly Dim[]): Dim {
+  const seen = new Map<string, Dim>();
+  let c: number | null = null;
+  for (const d of ds) {
+    for (const t of d.kind === kind ? d.terms : [d]) {
+      if (t.kind !== "int") seen.set(t.key, t);
+      else if (kind === "broadcast") { if (t.value !== 1) c = t.value; }
+      else c = c === null ? t.value : kind === "max" ? Math.max(c, t.value) : Math.min(c, t.value);
+    }
+  }
+  let terms = [...seen.values()].sort(byKey);
+  // A known extent other than 1 decides a broadcast: the symbol must be equal to it or 1.
+  if (kind === "broadcast" && c !== null) return int(c);
+  // Terms that differ by an integer: keep the larger (smaller) one.
+  if (kind !== "broadcast" && terms.length > 1) {
+    terms = terms.filter((t, i) => !terms.some((u, j) => {
+      if (i === j) return false;
+      const d = sub(u, t);
+      return d.kind === "int" && (kind === "max" ? d.value > 0 : d.value < 0);
+    }));
+  }
+  if (c !== null) terms.push(int(c));
+  if (terms.length === 0) return one;
+  if (terms.length === 1) return terms[0]!;
+  return intern({ kind, key: `${kind}(${terms.map((t) => t.key).join(", ")})`, terms });
+}
+export function max(...ds: readonly Dim[]): Dim {
+  return lattice("max", ds);
+}
+export function min(...ds: readonly Dim[]): Dim {
+  return lattice("min", ds);
+}
+export function broadcast(...ds: readonly Dim[]): Dim {
+  return lattice("broadcast", ds);
+}
+export function product(ds: readonly Dim[]): Dim {
+  return ds.reduce((a, b) => mul(a, b), one);
+}
+
+/** Replaces symbols; f returns null to keep one. */
+export function substitute(d: Dim, f: (id: SymbolId) => Dim | null): Dim {
+  switch (d.kind) {
+    case "int": return d;
+    case "sym": return f(d.id) ?? d;
+    case "floordiv": case "mod": {
+      const a = substitute(d.a, f);
+      const by = substitute(d.by, f);
+      if (a === d.a && by === d.by) return d;
+      return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
+    }
+    default: {
+      const terms = d.terms.map((t) => substitute(t, f));
+      if (terms.every((t, i) => t === d.terms[i])) return d;
+      return d.kind === "add" ? add(...terms) : d.kind === "mul" ? mul(...terms) : lattice(d.kind, terms);
+    }
+  }
+}
+
+/** The value when every symbol has one. Throws what `env` throws. */
+export function evaluate(d: Dim, env: (id: SymbolId) => number): number {
+  switch (d.kind) {
+    case "int": return d.value;
+    case "sym": return env(d.id);
+    case "add": return d.terms.reduce((s, t) => s + evaluate(t, env), 0);
+    case "mul": return d.terms.reduce((s, t) => s * evaluate(t, env), 1);
+    case "max": return Math.max(...d.terms.map((t) => evaluate(t, env)));
+    case "min": return Math.min(...d.terms.map((t) => evaluate(t, env)));
+    case "broadcast": return d.terms.map((t) => evaluate(t, env)).find((v) => v !== 1) ?? 1;
+    case "floordiv": {
+      const by = evaluate(d.by, env);
+      return by === 0 ? 0 : Math.floor(evaluate(d.a, env) / by);
+    }
+    case "mod": {
+      const by = evaluate(d.by, env);
+      const a = evaluate(d.a, env);
+      return by === 0 ? 0 : a - Math.floor(a / by) * by;
+    }
+    default: return unreachable(d, "evaluate");
+  }
+}
+
+/** Adds every symbol of d to `into`. */
+export function symbolsOf(d: Dim, into: Set<SymbolId> = new Set()): Set<SymbolId> {
+  switch (d.kind) {
+    case "int": break;
+    case "sym": into.add(d.id); break;
+    case "floordiv": case "mod": symbolsOf(d.a, into); symbolsOf(d.by, into); break;
+    default: for (const t of d.terms) symbolsOf(t, into);
+  }
+  return into;
+}
+
+/** What is known of a symbol: inclusive bounds (null: none) and, for loop variables with a step, a divisor of every value. */
+export type Range = { readonly min: Dim; readonly max: Dim | null; readonly multipleOf?: number };
+export type Ranges = (id: SymbolId) => Range | null;
+
+/** An upper (lower) bound of d with the loop variables that have bounds replaced, or null. Outer bounds may name other symbols. */
+function bound(d: Dim, ranges: Ranges, upper: boolean, depth = 0): Dim | null {
+  if (depth > 12) return null;
+  switch (d.kind) {
+    case "int": return d;
+    case "sym": {
+      const r = ranges(d.id);
+      if (!r) return d;
+      const b = upper ? r.max : r.min;
+      return b === null ? d : b === d ? d : bound(b, ranges, upper, depth + 1);
+    }
+    case "add": {
+      const parts = d.terms.map((t) => bound(t, ranges, upper, depth));
+      return parts.every((p) => p !== null) ? add(...(parts as Dim[])) : null;
+    }
+    case "mul": {
+      const { coef, atoms } = splitTerm(d);
+      const up = coef >= 0 ? upper : !upper;
+      const parts: Dim[] = [];
+      for (const a of atoms) {
+        if (!nonNegative(a, ranges, depth + 1)) return null;
+        const p = bound(a, ranges, up, depth);
+        if (p === null) return null;
+        parts.push(p);
+      }
+      return mul(int(coef), ...parts);
+    }
+    case "max": case "min": {
+      // max's upper bound and min's lower bound need every term; the other direction may use any one.
+      const parts = d.terms.map((t) => bound(t, ranges, upper, depth + 1));
+      if ((d.kind === "max") === upper) return parts.every((p) => p !== null) ? lattice(d.kind, parts as Dim[]) : null;
+      return parts.find((p) => p?.kind === "int") ?? parts.find((p) => p !== null) ?? null;
+    }
+    case "broadcast": return d;
+    case "mod":
+      if (!positive(d.by, ranges, depth + 1)) return null;
+      return upper ? bound(sub(d.by, one), ranges, true, depth + 1) : zero;
+    case "floordiv": {
+      if (!positive(d.by, ranges, depth + 1)) return null;
+      const a = bound(d.a, ranges, upper, depth + 1);
+      if (a === null) return null;
+      return floordiv(a, d.by);
+    }
+    default: return unreachable(d, "bound");
+  }
+}
+/** An inclusive bound free of loop variables, or null when none is known. Symbols of shapes may remain in it. */
+export function upperBound(d: Dim, ranges: Ranges): Dim | null {
+  return bound(d, ranges, true);
+}
+export function lowerBound(d: Dim, ranges: Ranges): Dim | null {
+  return bound(d, ranges, false);
+}
+
+/** True when d >= 0 for every value of its symbols. */
+export function nonNegative(d: Dim, ranges: Ranges, depth = 0): boolean {
+  if (d.kind === "int") return d.value >= 0;
+  if (depth > 10) return false;
+  // An upper-bound pass may leave symbols with a positive sign (fine: they are at least min) and a negative one (use max).
+  if (d.kind === "sym") {
+    const r = ranges(d.id);
+    return r !== null && r.min !== d && nonNegative(r.min, ranges, depth + 1);
+  }
+  if (d.kind === "max") return d.terms.some((t) => nonNegative(t, ranges, depth + 1));
+  if (d.kind === "mul" || d.kind === "min" || d.kind === "broadcast") return d.terms.every((t) => nonNegative(t, ranges, depth + 1));
+  if (d.kind !== "add") {
+    const q = d as Quotient;
+    return positive(q.by, ranges, depth + 1) && (q.kind === "mod" || nonNegative(q.a, ranges, depth + 1));
+  }
+  // A sum: replace one variable at a time by the bound that makes its term smallest; a variable whose bound names other
+  // variables goes first. Minus min(...): any of the terms bounds it from above, so try each.
+  for (const t of d.terms) {
+    const { coef, atoms } = splitTerm(t);
+    if (coef < 0 && atoms.length > 0) {
+      const m = atoms.find((x) => x.kind === "min");
+      if (m?.kind === "min" && atoms.every((x) => x === m || nonNegative(x, ranges, depth + 1))) {
+        return m.terms.some((u) => nonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), ranges, depth + 1));
+      }
+    }
+    if (coef > 0 && atoms.length > 0) {
+      const m = atoms.find((x) => x.kind === "max");
+      if (m?.kind === "max" && atoms.every((x) => x === m || nonNegative(x, ranges, depth + 1))) {
+        if (m.terms.some((u) => nonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), ranges, depth + 1))) return true;
+      }
+    }
+  }
+  const vars = [...symbolsOf(d)].map((id) => ({ id, r: ranges(id) })).filter((x) => x.r !== null) as { id: SymbolId; r: Range }[];
+  const deep = (r: Range): number => symbolsOf(r.min).size + (r.max ? symbolsOf(r.max).size : 0);
+  vars.sort((x, y) => deep(y.r) - deep(x.r));
+  for (const { id, r } of vars) {
+    const direction = monotone(d, id, ranges, depth);
+    if (direction === 0) continue;
+    const b = direction > 0 ? r.min : r.max;
+    if (b === null || symbolsOf(b).has(id)) continue;
+    return nonNegative(substitute(d, (s) => (s === id ? b : null)), ranges, depth + 1);
+  }
+  const low = bound(d, ranges, false, depth + 1);
+  return low !== null && low !== d && nonNegative(low, ranges, depth + 1);
+}
+/** +1 when every term with `id` grows with it, -1 when every one falls, 0 when not known. */
+function monotone(d: Dim, id: SymbolId, ranges: Ranges, depth: number): number {
+  let dir = 0;
+  for (const t of termsOf(d)) {
+    if (!symbolsOf(t).has(id)) continue;
+    const { coef, atoms } = splitTerm(t);
+    for (const a of atoms) {
+      if (a.kind === "sym" && a.id === id) continue;
+      if (symbolsOf(a).has(id)) {
+        const inner = a.kind === "floordiv" && !symbolsOf(a.by).has(id) && positive(a.by, ranges, depth + 1) ? monotone(a.a, id, ranges, depth + 1) : 0;
+        if (inner <= 0 || atoms.length > 1) return 0;
+        continue;
+      }
+      if (!nonNegative(a, ranges, depth + 2)) return 0;
+    }
+    const s = Math.sign(coef);
+    if (dir !== 0 && s !== dir) return 0;
+    dir = s;
+  }
+  return dir;
+}
+/** True when d >= 1. */
+export function positive(d: Dim, ranges: Ranges, depth = 0): boolean {
+  return d.kind === "int" ? d.value >= 1 : nonNegative(sub(d, one), ranges, depth);
+}
+/** True when a <= b is provable. */
+export function atMost(a: Dim, b: Dim, ranges: Ranges): boolean {
+  return nonNegative(sub(b, a), ranges);
+}
+
+/** A divisor of every value of d (0 when d is 0). */
+function divisor(d: Dim, ranges: Ranges): number {
+  switch (d.kind) {
+    case "int": return Math.abs(d.value);
+    case "sym": return ranges(d.id)?.multipleOf ?? 1;
+    case "add": return d.terms.reduce((g, t) => gcd(g, divisor(t, ranges)), 0);
+    case "mul": return d.terms.reduce((g, t) => g * divisor(t, ranges), 1);
+    default: return 1;
+  }
+}
+function gcd(a: number, b: number): number {
+  while (b) [a, b] = [b, a % b];
+  return a;
+}
+
+/** Simplifies quotients, remainders, min and max with what is known of the symbols. Same value, never larger. */
+export function simplify(d: Dim, ranges: Ranges): Dim {
+  switch (d.kind) {
+    case "int": return d;
+    case "sym": {
+      const r = ranges(d.id);
+      return r && r.max !== null && r.min === r.max ? r.min : d;
+    }
+    case "add": return add(...d.terms.map((t) => simplify(t, ranges)));
+    case "mul": {
+      const m = mul(...d.terms.map((t) => simplify(t, ranges)));
+      // by*floordiv(a, by) is a when by divides every value of a.
+      const { coef, atoms } = splitTerm(m);
+      for (const q of atoms) {
+        if (q.kind !== "floordiv" || q.by.kind !== "int" || coef % q.by.value !== 0 || divisor(q.a, ranges) % q.by.value !== 0) continue;
+        return mul(int(coef / q.by.value), q.a, ...atoms.filter((x) => x !== q));
+      }
+      return m;
+    }
+    case "max": case "min": {
+      let terms = d.terms.map((t) => simplify(t, ranges));
+      for (let i = 0; i < terms.length && terms.length > 1; i++) {
+        const t = terms[i]!;
+        const covered = terms.some((u, j) => j !== i && (d.kind === "max" ? atMost(t, u, ranges) : atMost(u, t, ranges)));
+        if (covered) { terms = terms.filter((_, j) => j !== i); i--; }
+      }
+      return lattice(d.kind, terms);
+    }
+    case "broadcast": return lattice("broadcast", d.terms.map((t) => simplify(t, ranges)));
+    case "floordiv": case "mod": {
+      const a = simplify(d.a, ranges);
+      const by = simplify(d.by, ranges);
+      if (a.kind === "int" || by === one) return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
+      // a = by*q + r with 0 <= r < by. A term may hide a multiple of an integer divisor (a stepped loop variable).
+      let { q, r } = splitBy(a, by);
+      if (by.kind === "int" && by.value > 1) {
+        const stay: Dim[] = [];
+        for (const t of termsOf(r)) {
+          if (divisor(t, ranges) % by.value === 0 && t.kind !== "int") q = add(q, floordiv(t, by));
+          else stay.push(t);
+        }
+        r = add(...stay);
+      }
+      if (nonNegative(r, ranges) && nonNegative(sub(sub(by, one), r), ranges)) return d.kind === "mod" ? r : q;
+      return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
+    }
+    default: return unreachable(d, "simplify");
+  }
+}

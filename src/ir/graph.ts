@@ -1,0 +1,38 @@
+// G, the graph: which value is computed by which op; not how.
+import type { NodeId, ValueId } from "../base/brand.ts";
+import type { Loc } from "../base/diagnostics.ts";
+import type { Sym } from "./dim.ts";
+import type { OpDef, OpHead } from "./opdef.ts";
+import type { Tensor, TensorType, ValueType } from "./types.ts";
+
+export type AttrValue = number | bigint | string | boolean | readonly number[] | readonly string[] | Tensor | readonly Tensor[] | Graph | readonly Graph[] | TensorType;
+export type Attrs = { readonly [name: string]: AttrValue | undefined };
+
+/** attrs is unknown on purpose: with Node<any> the guard is() narrows nothing and typos compile. null inputs are absent optional ones. */
+export interface AnyNode {
+  readonly id: NodeId;
+  readonly def: OpHead;
+  readonly attrs: unknown;
+  readonly inputs: readonly (ValueId | null)[];
+  /** null: an optional output that the model does not ask for. */
+  readonly outputs: readonly (ValueId | null)[];
+  readonly loc: Loc;
+}
+export interface Node<A extends Attrs> extends AnyNode { readonly def: OpDef<A>; readonly attrs: A }
+/** constant: an initializer, or a value that folding has found. */
+export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor };
+/**
+ * Nodes stand in topological order. A body graph (of If, Loop, Scan) sees nothing of its surroundings: what it captures is made
+ * extra inputs at import, passed as extra inputs of its node. Value and node ids are unique within one graph.
+ */
+export type Graph = {
+  readonly name: string;
+  readonly symbols: readonly Sym[];
+  readonly inputs: readonly ValueId[];
+  readonly outputs: readonly ValueId[];
+  readonly values: ReadonlyMap<ValueId, Value>;
+  readonly nodes: readonly AnyNode[];
+};
+export function is<A extends Attrs>(n: AnyNode, def: OpDef<A>): n is Node<A> {
+  return n.def === def;
+}

@@ -1,0 +1,35 @@
+// Facts about a target that rules and passes read. They never read its name.
+import type { UnaryOp } from "./expr.ts";
+import type { OutputFile } from "./artifact.ts";
+import type { Program } from "./program.ts";
+import type { DType } from "./types.ts";
+
+export type TargetInfo = {
+  readonly name: string;
+  /** Bytes of a vector register; 4 means that there are no vectors. */
+  readonly vectorBytes: number;
+  /** Vector registers that a kernel may count on. */
+  readonly registers: number;
+  readonly cacheBytes: readonly number[];
+  readonly gpu: { readonly workgroup: number; readonly sharedBytes: number; readonly sharedIsFast: boolean; readonly subgroups: boolean } | null;
+  /** Unary ops that the target computes itself, within an ulp or two; others are decomposed in L. */
+  readonly natives: ReadonlySet<UnaryOp>;
+  /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */
+  readonly dtypes: ReadonlySet<DType>;
+  /** Every memory cell is at least this wide (WGSL: 4): narrower types are stored one element a cell. */
+  readonly minCellBytes: number;
+  /** Inputs and outputs are copied into planned memory (wasm, js, wgsl), or are the caller's pointers (c). */
+  readonly ioInArena: boolean;
+  /** The printer wants moving pointers and immediate offsets instead of index arithmetic. */
+  readonly pointers: boolean;
+  /** Offsets of buffers are multiples of this. */
+  readonly align: number;
+};
+
+/** A printer or encoder of programs. Deterministic: same program, same bytes. */
+export type Target = {
+  readonly info: TargetInfo;
+  readonly emit: (p: Program, options: EmitOptions) => Promise<Emitted>;
+};
+export type EmitOptions = { readonly name: string; readonly weights: "embed" | "file"; readonly strict: boolean };
+export type Emitted = { readonly files: readonly OutputFile[] };
