@@ -38,12 +38,12 @@ def run(model, inputs, optimise=True):
     return arrays
 
 
-def role_of(name, graph):
-    """Which parameter of which op an initializer is, seen through the Unsqueeze or Reshape that may lie between."""
+def use_of(name, graph):
+    """The node that reads a weight, and as which input, seen through the Unsqueeze or Reshape that may lie between."""
     node, at = next((n, list(n.input).index(name)) for n in graph.node if name in n.input)
     if node.op_type in ("Unsqueeze", "Reshape") and at == 0:
-        return role_of(node.output[0], graph)
-    return node.op_type, at
+        return use_of(node.output[0], graph)
+    return node, at
 
 
 def random_weights(path, seed):
@@ -65,13 +65,17 @@ def random_weights(path, seed):
 
     def random(name, shape):
         normal = rng.standard_normal(shape, np.float32)
-        role = role_of(name, graph)
+        node, at = use_of(name, graph)
+        role = (node.op_type, at)
         if role in (("Conv", 1), ("Gemm", 1)):
             # The Gemms of these models have transB = 1 and may reshape their weight on the way: [outputs, ..., inputs].
             fan_in = np.prod(shape[1:]) if role[0] == "Conv" else shape[-1]
             return normal * np.float32(np.sqrt(2 / fan_in))
         if role in (("BatchNormalization", 1), ("Mul", 1)):
-            return 1 + np.float32(0.1) * normal
+            # The branches of a residual sum enter it at half: else every block doubles the variance, and resnet50 ends
+            # in a softmax of one 1 and many 0, which would test one argmax.
+            branch = any(n.op_type == "Sum" and node.output[0] in n.input for n in graph.node)
+            return np.float32(0.5 if branch else 1) + np.float32(0.1) * normal
         if role == ("BatchNormalization", 4):
             return rng.uniform(0.5, 1.5, shape).astype(np.float32)
         if role in (("Conv", 2), ("Gemm", 2), ("BatchNormalization", 2), ("BatchNormalization", 3), ("Add", 1)):
