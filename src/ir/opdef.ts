@@ -128,6 +128,11 @@ export interface OpDef<A extends Attrs> extends OpHead {
   readonly parse: (n: RawNode) => A;
   /** Types of the outputs. Inputs that are absent are null. Throws through ctx.fail. */
   readonly infer: (x: readonly (ValueType | null)[], a: A, ctx: InferCtx) => readonly ValueType[];
+  /**
+   * For ops with body graphs: by attribute name, the types of the body's own inputs (captures come after them), and which body
+   * input is replaced by which body output from one iteration to the next ([input, output] positions).
+   */
+  readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode) => { readonly [attr: string]: { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[] } };
   readonly body: OpBody<A>;
 }
 
