@@ -8,7 +8,7 @@ Made with Python 3.11, numpy 2.4.6, scikit-learn 1.9.1, onnx 1.23.2 and onnxrunt
 The data are scikit-learn's digits: 1797 images of 8x8 pixels, values 0..16, scaled here to [0, 1]. A seeded
 permutation splits them into 1437 for training and 360 held out. The net is
 
-    image [N,1,8,8] -> Conv 3x3, 16 -> Relu -> Conv 3x3, 32 -> Relu -> MaxPool 2x2 -> Flatten -> Gemm 10 -> scores [N,10]
+    image [N,1,8,8] -> Conv 3x3, 16 -> Relu -> Conv 3x3, 32 -> Relu -> MaxPool 2x2 -> Flatten -> Gemm -> scores [N,10]
 
 Training is numpy alone: the net has 9930 weights and needs no framework.
 Every random choice comes from one seed, so a rerun gives the same files wherever numpy's BLAS sums in the same order;

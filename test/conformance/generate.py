@@ -12,9 +12,10 @@ The onnx package holds its tests in four ways; here they all become the classica
 - pytorch-converted and pytorch-operator tests are such folders already.
 - light tests are a model and its expected output; the package's runner makes the input, as is done here.
 
-A .pb holds a TensorProto, SequenceProto, OptionalProto or MapProto, as the type of the graph's input or output of that number
-says. Inputs that are initializers as well are not counted and have no .pb, wherever they stand. index.json lists the cases by name: name, kind, rtol, atol, ops (with a
-domain in front unless it is ONNX's own), opset by domain, sets, and the types of inputs and outputs as ONNX writes them.
+A .pb holds a TensorProto, SequenceProto, OptionalProto or MapProto, as the type of the graph's input or output of that
+number says. Inputs that are initializers as well are not counted and have no .pb, wherever they stand. index.json lists
+the cases by name: name, kind, rtol, atol, ops (with a domain in front unless it is ONNX's own), opset by domain, sets,
+and the types of inputs and outputs as ONNX writes them.
 """
 
 import json

@@ -2,8 +2,9 @@
 
     "$(node test/models/venv.mjs)" test/models/inputs.py
 
-Their sizes are those of `"@2".run_inputs` in models.json, unlike the first set's in every dim that the model leaves open, and
-mostly odd. Their values are what the model is used on, in coarse steps (8-bit pixels, 12-bit samples) so that they compress.
+Their sizes are those of `"@2".run_inputs` in models.json, unlike the first set's in most dims that the model leaves open,
+and mostly no round numbers. Their values are what the model is used on, in coarse steps (8-bit pixels, 12-bit samples) so
+that they compress.
 """
 
 import json
@@ -26,7 +27,7 @@ def pixels(rng, shape, channels_last=False):
 
 
 def pages(rng, shape):
-    """Grey pages with lines of dark strokes, in -1..1: rapidocr_det answers 0 everywhere where nothing looks like text."""
+    """Grey pages with lines of dark strokes, in -1..1: where nothing looks like text rapidocr_det answers 0 everywhere."""
     n, c, h, w = shape
     page = np.full((n, 1, h, w), 110) + rng.integers(-8, 9, (n, 1, h, w))
     for image in page[:, 0]:
@@ -43,7 +44,7 @@ def pages(rng, shape):
 
 
 def sound(rng, shape):
-    """Chords in -1..1 with a little noise, in 12-bit steps; the last dim of two, or of three with 1 at the end, is time."""
+    """Chords in -1..1 with a little noise, in 12-bit steps; shape is [batch, samples], or with a 1 behind."""
     batch, samples = shape[:2]
     t = np.arange(samples) / 16000
     pitch = rng.uniform(100, 2000, (batch, 4, 1))

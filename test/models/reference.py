@@ -49,8 +49,8 @@ def use_of(name, graph):
 def random_weights(path, seed):
     """The topology with weights of sensible scale: activations neither vanish nor overflow, whatever the depth.
 
-    All weights are replaced, the few real ones too that the light models kept (small biases and statistics): they belong to
-    trained filters that are gone, and their variances (5e-4 in densenet) would blow the activations up.
+    All weights are replaced, the few real ones too that the light models kept (small biases and statistics): they belong
+    to trained filters that are gone, and their variances (5e-4 in densenet) would blow the activations up.
     """
     model = onnx.load(path)
     graph = model.graph
