@@ -2,7 +2,7 @@
 import type { NodeId, ValueId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
 import type { Sym } from "./dim.ts";
-import type { OpDef, OpHead } from "./opdef.ts";
+import type { OpDef, OpHead, PartialTensor } from "./opdef.ts";
 import type { Tensor, TensorType, ValueType } from "./types.ts";
 
 export type AttrValue = number | bigint | string | boolean | readonly number[] | readonly string[] | Tensor | readonly Tensor[] | Graph | readonly Graph[] | TensorType;
@@ -19,8 +19,8 @@ export interface AnyNode {
   readonly loc: Loc;
 }
 export interface Node<A extends Attrs> extends AnyNode { readonly def: OpDef<A>; readonly attrs: A }
-/** constant: an initializer, or a value that folding has found. */
-export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor };
+/** constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. */
+export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor; readonly known?: PartialTensor };
 /**
  * Nodes stand in topological order. A body graph (of If, Loop, Scan) sees nothing of its surroundings: what it captures is made
  * extra inputs at import, passed as extra inputs of its node. Value and node ids are unique within one graph.

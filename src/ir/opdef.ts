@@ -80,6 +80,10 @@ export interface TeBuilder {
   /** False when nothing reads output i. */
   wants(i: number): boolean;
   constantOf(i: number): Tensor | null;
+  /** What is known of input i's elements at compile time, symbolically. */
+  known(i: number): PartialTensor | null;
+  /** known(i) with every element a Dim, or null. */
+  dims(i: number): readonly Dim[] | null;
   temp(name: string, dtype: DType, shape: readonly Dim[]): Buffer;
   constant(name: string, t: Tensor): Buffer;
   /** A buffer that is a part of another: element i of it is element offset + step*i of `of`. Writing it writes the whole. */

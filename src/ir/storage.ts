@@ -33,6 +33,8 @@ export type Buffer = {
   readonly scope: Scope;
   /** null: not chosen yet (before te/storage); row-major for a kernel's local buffers. */
   readonly storage: Storage | null;
+  /** T only: a part of another buffer of the same rank. Element i is element offset + step*i of `of`; te/storage turns it into a Storage. */
+  readonly inside?: { readonly of: BufferId; readonly offset: readonly Dim[]; readonly step: readonly Dim[] };
 };
 
 /** Dense storage with the axes from outermost to innermost in `order` (default: as they are, row-major). */

@@ -1,0 +1,172 @@
+// The TeBuilder that op definitions lower through, and the context that collects what they append.
+import { InternalError, assert, must } from "../base/assert.ts";
+import type { BufferId, StageId, SymbolId } from "../base/brand.ts";
+import type { Loc } from "../base/diagnostics.ts";
+import * as D from "./dim.ts";
+import type { Dim, Sym } from "./dim.ts";
+import { v, type Expr } from "./expr.ts";
+import type { Graph } from "./graph.ts";
+import type { Kernel } from "./loops.ts";
+import type { PartialTensor, ReduceSpec, TeBuilder } from "./opdef.ts";
+import { type Buffer, dense, type Scope, type Storage } from "./storage.ts";
+import type { Axis, Reduce, TeAction, TeExpr } from "./te.ts";
+import type { DType, Tensor, ValueType } from "./types.ts";
+
+/** Everything that a T program under construction owns. Actions are appended to the innermost open list. */
+export class TeContext {
+  readonly buffers: Map<BufferId, Buffer> = new Map();
+  readonly constants: Map<BufferId, Tensor> = new Map();
+  readonly symbols: Sym[];
+  actions: TeAction[] = [];
+  private nextBuffer = 0;
+  private nextStage = 0;
+  private nextSymbol = 0;
+  constructor(symbols: readonly Sym[]) {
+    this.symbols = [...symbols];
+  }
+  buffer(name: string, dtype: DType, shape: readonly Dim[], scope: Scope, storage: Storage | null = null): Buffer {
+    const b: Buffer = { id: this.nextBuffer++ as BufferId, name, dtype, shape, scope, storage };
+    this.buffers.set(b.id, b);
+    return b;
+  }
+  constant(name: string, t: Tensor): Buffer {
+    const b = this.buffer(name, t.dtype, t.dims.map(D.int), "weights");
+    this.constants.set(b.id, t);
+    return b;
+  }
+  stageId(): StageId {
+    return this.nextStage++ as StageId;
+  }
+  symbol(stem: string): { id: SymbolId; dim: Dim } {
+    const id = `$${stem}.${this.nextSymbol++}` as SymbolId;
+    this.symbols.push({ id, min: 0, max: null, def: "data" });
+    return { id, dim: D.sym(id) };
+  }
+  /** Runs f with a fresh action list, and returns that list. */
+  nested(f: () => void): TeAction[] {
+    const outer = this.actions;
+    this.actions = [];
+    try {
+      f();
+      return this.actions;
+    } finally {
+      this.actions = outer;
+    }
+  }
+}
+
+/** What a node brings to its lowering. */
+export type NodeIo = {
+  readonly loc: Loc;
+  readonly inputs: readonly (Buffer | null)[];
+  readonly outputs: readonly (Buffer | null)[];
+  readonly types: TeBuilder["types"];
+  readonly knowns: readonly (PartialTensor | null)[];
+  readonly inline: (g: Graph, inputs: readonly Buffer[]) => readonly Buffer[];
+  readonly wanted: (output: number) => boolean;
+};
+
+export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
+  const pushStage = (axes: readonly Axis[], outs: readonly { buffer: BufferId; body: TeExpr }[], scan: string | null): void => {
+    const id = ctx.stageId();
+    ctx.actions.push({ kind: "call", call: { kind: "group", group: { root: id, stages: [{ id, name: io.loc.op, axes, outs, scan, loc: io.loc }] } } });
+  };
+  const spatial = (shape: readonly Dim[]): Axis[] => shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
+  const vars = (axes: readonly Axis[]): Expr[] => axes.map((a) => v(a.name));
+  const b: TeBuilder = {
+    types: io.types,
+    loc: io.loc,
+    input: (i) => must(io.inputs[i], `input ${i} of ${io.loc.op} "${io.loc.node}"`),
+    has: (i) => (io.inputs[i] ?? null) !== null,
+    output: (i) => io.outputs[i] ?? ctx.buffer(`${io.loc.node}.out${i}`, typeOf(io, i).dtype, typeOf(io, i).shape, "arena"),
+    wants: (i) => (io.outputs[i] ?? null) !== null && io.wanted(i),
+    constantOf: (i) => {
+      const x = io.inputs[i];
+      return x ? (ctx.constants.get(x.id) ?? null) : null;
+    },
+    known: (i) => io.knowns[i] ?? null,
+    dims: (i) => allDims(io.knowns[i] ?? null),
+    temp: (name, dtype, shape) => ctx.buffer(name, dtype, shape, "arena"),
+    constant: (name, t) => ctx.constant(name, t),
+    part: (of, name, offset, shape, step) => {
+      const whole = ctx.buffer(name, of.dtype, shape, of.scope);
+      const part: Buffer = { ...whole, inside: { of: of.id, offset, step: step ?? shape.map(() => D.one) } };
+      ctx.buffers.set(part.id, part);
+      return part;
+    },
+    map: (out, body) => {
+      const axes = spatial(out.shape);
+      pushStage(axes, [{ buffer: out.id, body: body(vars(axes)) }], null);
+    },
+    mapAll: (outs, body) => {
+      const axes = spatial(must(outs[0], "an output").shape);
+      const bodies = body(vars(axes));
+      pushStage(axes, outs.map((o, k) => ({ buffer: o.id, body: must(bodies[k], "a body") })), null);
+    },
+    reduce: (out, extents, f) => {
+      const axes = spatial(out.shape);
+      const rs: Axis[] = extents.map((extent, k) => ({ name: `r${k}`, extent, role: "reduce" as const }));
+      pushStage(axes, [{ buffer: out.id, body: makeReduce(rs, f(vars(axes), vars(rs))) }], null);
+    },
+    scan: (out, axis, body) => {
+      const axes = spatial(out.shape);
+      pushStage(axes, [{ buffer: out.id, body: body(vars(axes)) }], must(axes[axis], "the scan axis").name);
+    },
+    stage: pushStage,
+    kernel: (kernel, args, scalars = []) => {
+      ctx.actions.push({ kind: "call", call: { kind: "kernel", kernel, args: args.map((a) => a.id), scalars, loc: io.loc } });
+    },
+    dim: (id, from, min = 0, max = null) => {
+      ctx.actions.push({ kind: "dim", id, from: "value" in from ? from : { buffer: from.buffer.id, index: from.index }, min, max });
+    },
+    symbol: (stem) => ctx.symbol(stem),
+    loop: (o, body) => {
+      const inner = ctx.nested(body);
+      ctx.actions.push({ kind: "loop", trip: o.trip, cond: o.cond?.id ?? null, counter: o.counter, body: inner, swap: (o.swap ?? []).map(([x, y]) => [x.id, y.id] as const) });
+    },
+    ifElse: (cond, then, otherwise) => {
+      ctx.actions.push({ kind: "if", cond: cond.id, then: ctx.nested(then), otherwise: ctx.nested(otherwise) });
+    },
+    inline: io.inline,
+  };
+  return b;
+}
+
+function typeOf(io: NodeIo, i: number): { dtype: DType; shape: readonly Dim[] } {
+  const t = io.types.outputs[i];
+  if (t?.kind !== "tensor") throw new InternalError(`output ${i} of ${io.loc.op} is no tensor`);
+  return t.tensor;
+}
+
+/** A Reduce node from its spec. Names of state variables are s0, s1, ...; merge sees s0 and s0'. */
+export function makeReduce(axes: readonly Axis[], spec: ReduceSpec): Reduce {
+  const names = spec.state.map((_, k) => `s${k}`);
+  const states = spec.state.map((s, k) => ({ name: names[k]!, dtype: s.init.dtype, init: s.init }));
+  const vars = states.map((s) => v(s.name, s.dtype));
+  const primed = states.map((s) => v(`${s.name}'`, s.dtype));
+  const result = spec.result ? spec.result(vars) : must(vars[0], "a state");
+  assert(axes.every((a) => a.role === "reduce"), "reduce over spatial axes");
+  return {
+    kind: "reduce",
+    dtype: result.dtype,
+    axes,
+    state: states,
+    update: spec.state.map((s) => s.update(vars)),
+    merge: spec.merge ? spec.merge(vars, primed) : null,
+    result,
+  };
+}
+
+/** Every element a Dim, or null. */
+export function allDims(p: PartialTensor | null): readonly Dim[] | null {
+  if (p === null) return null;
+  return p.elements.every((e) => e !== null && typeof e !== "number") ? (p.elements as readonly Dim[]) : null;
+}
+
+/** Dense row-major storage for buffers that cannot have another one (ports, kernels' arguments). */
+export function rowMajor(b: Buffer): Buffer {
+  return b.storage ? b : { ...b, storage: dense(b.shape) };
+}
+export function tensorShape(t: ValueType | null | undefined): readonly Dim[] | null {
+  return t?.kind === "tensor" ? t.tensor.shape : null;
+}
