@@ -1,0 +1,9 @@
+// Small programs, built by hand, that every target runs: each with inputs and the outputs expected of them, computed apart
+// from any printer. See programs/draft.ts for what a Fixture says.
+import type { Fixture } from "./programs/draft.ts";
+import { scalarPrograms } from "./programs/scalars.ts";
+
+export type { Fixture, Layout, Run } from "./programs/draft.ts";
+export { linearMemory } from "./programs/draft.ts";
+
+export const programs: readonly Fixture[] = [...scalarPrograms];
