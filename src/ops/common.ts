@@ -1,0 +1,76 @@
+// What op families share: broadcasting, types of outputs, axes.
+import { must } from "../base/assert.ts";
+import * as D from "../ir/dim.ts";
+import type { Dim } from "../ir/dim.ts";
+import { type Expr, eq, i32, load, ofDim, where } from "../ir/expr.ts";
+import type { InferCtx, RawNode } from "../ir/opdef.ts";
+import type { Buffer } from "../ir/storage.ts";
+import { type DType, type TensorType, tensorType, type ValueType } from "../ir/types.ts";
+
+export const onnx = (type: string, ...since: readonly number[]): { domain: string; type: string; since: readonly number[] } => ({ domain: "", type, since });
+
+/** The tensor type of a required input; a diagnostic when it is absent or no tensor. */
+export function tensor(x: readonly (ValueType | null)[], i: number, ctx: InferCtx): TensorType {
+  const t = x[i];
+  if (!t) return ctx.fail(`input ${i} is missing`);
+  if (t.kind !== "tensor") return ctx.fail(`input ${i} is a ${t.kind}, not a tensor`);
+  return t.tensor;
+}
+export function optionalTensor(x: readonly (ValueType | null)[], i: number): TensorType | null {
+  const t = x[i];
+  return t?.kind === "tensor" ? t.tensor : null;
+}
+
+/** numpy's broadcast of shapes; a diagnostic when two known extents differ and neither is 1. */
+export function broadcastShapes(shapes: readonly (readonly Dim[])[], ctx: InferCtx): readonly Dim[] {
+  const rank = Math.max(0, ...shapes.map((s) => s.length));
+  return Array.from({ length: rank }, (_, k) => {
+    const ds = shapes.flatMap((s) => {
+      const d = s[k - (rank - s.length)];
+      return d === undefined || d === D.one ? [] : [d];
+    });
+    const ints = new Set(ds.flatMap((d) => (d.kind === "int" ? [d.value] : [])));
+    if (ints.size > 1) ctx.fail(`shapes ${shapes.map(shapeText).join(" and ")} do not broadcast`);
+    return ds.length === 0 ? D.one : D.broadcast(...ds);
+  });
+}
+export function shapeText(s: readonly Dim[]): string {
+  return `[${s.map((d) => d.key).join(", ")}]`;
+}
+
+/** The element of `b` that broadcasts to position `index` of a result of shape `out`. */
+export function loadBroadcast(b: Buffer, index: readonly Expr[], out: readonly Dim[]): Expr {
+  const skip = index.length - b.shape.length;
+  return load(b, b.shape.map((d, k) => {
+    const i = must(index[skip + k], "an index");
+    if (d === D.one) return i32(0);
+    // A symbolic extent that is not the result's may turn out to be 1.
+    return d === out[skip + k] || d.kind === "int" ? i : where(eq(ofDim(d), 1), i32(0), i);
+  }));
+}
+
+/** An axis attribute made non-negative; a diagnostic when it is out of range. */
+export function normalAxis(axis: number, rank: number, ctx: { fail(m: string): never }): number {
+  if (axis < -rank || axis >= rank) return ctx.fail(`axis ${axis} is out of range for rank ${rank}`);
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** A diagnostic unless the input's type is one of these. */
+export function expectType(t: TensorType, allowed: readonly DType[] | ((d: DType) => boolean), what: string, ctx: InferCtx): void {
+  const ok = typeof allowed === "function" ? allowed(t.dtype) : allowed.includes(t.dtype);
+  if (!ok) ctx.fail(`${what} has element type ${t.dtype}, which this op does not take`);
+}
+export function sameType(a: TensorType, b: TensorType, ctx: InferCtx): void {
+  if (a.dtype !== b.dtype) ctx.fail(`element types ${a.dtype} and ${b.dtype} differ`);
+}
+/** One output like input 0. */
+export function likeInput(x: readonly (ValueType | null)[], ctx: InferCtx): readonly ValueType[] {
+  const t = tensor(x, 0, ctx);
+  return [tensorType(t.dtype, t.shape)];
+}
+export const noAttrs = (_n: RawNode): Record<string, never> => ({});
+
+/** ints as numbers, or a default repeated. */
+export function intsOr(n: RawNode, name: string, count: number, value: number): readonly number[] {
+  return n.ints(name) ?? Array.from({ length: count }, () => value);
+}

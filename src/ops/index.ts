@@ -1,0 +1,37 @@
+// The table of operators: one list per family, looked up by ONNX domain, name and opset.
+import type { Attrs } from "../ir/graph.ts";
+import type { OpDef } from "../ir/opdef.ts";
+import { contractOps } from "./contract.ts";
+import { convOps } from "./conv.ts";
+import { elementwiseOps } from "./elementwise.ts";
+import { moveOps } from "./move.ts";
+import { poolOps } from "./pool.ts";
+import { viewOps } from "./view.ts";
+
+export const allOps: readonly OpDef<Attrs>[] = [...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...viewOps];
+
+/** The newest opset that Ingot knows, by domain. */
+export const newestOpset: ReadonlyMap<string, number> = new Map([["", 27], ["ai.onnx.ml", 5], ["com.microsoft", 1], ["ai.onnx.preview.training", 1], ["com.ms.internal.nhwc", 1]]);
+
+export class OpTable {
+  private readonly byName = new Map<string, OpDef<Attrs>>();
+  constructor(ops: readonly OpDef<Attrs>[] = allOps) {
+    for (const def of ops) for (const o of def.onnx) this.byName.set(`${o.domain}:${o.type}`, def);
+  }
+  knows(domain: string, type: string): boolean {
+    return this.byName.has(`${domain}:${type}`);
+  }
+  /** undefined when the op is unknown, or did not exist yet in that opset. */
+  find(domain: string, type: string, opset: number): OpDef<Attrs> | undefined {
+    const def = this.byName.get(`${domain}:${type}`);
+    const since = def?.onnx.find((o) => o.domain === domain && o.type === type)?.since;
+    return since && since[0]! <= opset ? def : undefined;
+  }
+  newest(domain: string): number {
+    return newestOpset.get(domain) ?? 1;
+  }
+  /** By Ingot's own name, for parsing IR text. */
+  named(name: string): OpDef<Attrs> | undefined {
+    return allOps.find((d) => d.name === name);
+  }
+}

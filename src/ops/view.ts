@@ -1,0 +1,133 @@
+// Ops whose output is the input's elements in row-major order under another shape.
+import * as D from "../ir/dim.ts";
+import type { Dim } from "../ir/dim.ts";
+import type { Attrs } from "../ir/graph.ts";
+import { type InferCtx, type OpDef, op } from "../ir/opdef.ts";
+import { tensorType, type ValueType } from "../ir/types.ts";
+import { noAttrs, normalAxis, onnx, shapeText, tensor } from "./common.ts";
+
+function view<A extends Attrs>(type: string, since: readonly number[], parse: OpDef<A>["parse"], shape: (x: readonly Dim[], a: A, ctx: InferCtx) => readonly Dim[]): OpDef<A> {
+  return op<A>({
+    name: type,
+    onnx: [onnx(type, ...since)],
+    accuracy: { kind: "exact" },
+    effects: "none",
+    parse,
+    infer: (x, a, ctx) => {
+      const t = tensor(x, 0, ctx);
+      return [tensorType(t.dtype, shape(t.shape, a, ctx))];
+    },
+    body: { kind: "view" },
+  });
+}
+
+/** The target shape of a Reshape: 0 copies a dim (unless allowzero), -1 takes the rest. An unknown element is a new symbol. */
+export function reshapeDims(x: readonly Dim[], want: readonly (Dim | number | null)[], allowZero: boolean, ctx: InferCtx): readonly Dim[] {
+  const total = D.product(x);
+  let open = -1;
+  const dims = want.map((e, k): Dim => {
+    if (e === null || typeof e === "number") return ctx.fresh("reshape", 0, null);
+    if (e.kind === "int" && e.value === -1) {
+      if (open >= 0) ctx.fail("the new shape has two dims of -1");
+      open = k;
+      return D.one;
+    }
+    if (e === D.zero && !allowZero) return x[k] ?? ctx.fail(`the new shape copies dim ${k}, which the input ${shapeText(x)} lacks`);
+    return e;
+  });
+  if (open >= 0) {
+    const rest = D.product(dims);
+    if (total.kind === "int" && rest.kind === "int" && (rest.value === 0 ? total.value !== 0 : total.value % rest.value !== 0)) ctx.fail(`${total.value} elements do not fit shape ${shapeText(want.map((e) => e as Dim))}`);
+    dims[open] = total === D.zero ? D.zero : D.floordiv(total, rest);
+  } else {
+    // One unknown extent follows from the others.
+    const unknown = want.flatMap((e, k) => (e === null || typeof e === "number" ? [k] : []));
+    if (unknown.length === 1) {
+      const rest = D.product(dims.filter((_, k) => k !== unknown[0]));
+      dims[unknown[0]!] = D.floordiv(total, rest);
+    }
+    const now = D.product(dims);
+    if (total.kind === "int" && now.kind === "int" && total !== now) ctx.fail(`${total.value} elements do not fit shape ${shapeText(dims)}`);
+  }
+  return dims;
+}
+export const Reshape: OpDef<{ allowZero: boolean; shape?: readonly number[] }> = op({
+  name: "Reshape",
+  onnx: [onnx("Reshape", 1, 5, 13, 14, 19, 21, 23, 24, 25)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: (n) => {
+    const shape = n.opset < 5 ? n.ints("shape") : undefined;
+    return { allowZero: n.int("allowzero", 0) !== 0, ...(shape ? { shape } : {}) };
+  },
+  infer: (x, a, ctx) => {
+    const t = tensor(x, 0, ctx);
+    if (a.shape) return [tensorType(t.dtype, reshapeDims(t.shape, a.shape.map(D.int), a.allowZero, ctx))];
+    const rank = tensor(x, 1, ctx).shape[0];
+    const known = ctx.known(1)?.elements;
+    if (!known && rank?.kind !== "int") return ctx.fail("the rank of the new shape is not known at compile time");
+    return [tensorType(t.dtype, reshapeDims(t.shape, known ?? Array.from({ length: D.known(rank!)! }, () => null), a.allowZero, ctx))];
+  },
+  body: { kind: "view" },
+});
+export const Identity: OpDef<Record<string, never>> = op({
+  name: "Identity",
+  onnx: [onnx("Identity", 1, 13, 14, 16, 19, 21, 23, 24, 25)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: noAttrs,
+  infer: (x, _a, ctx): readonly ValueType[] => [x[0] ?? ctx.fail("input 0 is missing")],
+  body: { kind: "view" },
+});
+export const Flatten: OpDef<{ axis: number }> = view("Flatten", [1, 9, 11, 13, 21, 23, 24, 25], (n) => ({ axis: n.int("axis", 1) }), (x, a, ctx) => {
+  const axis = a.axis < 0 ? a.axis + x.length : a.axis;
+  if (axis < 0 || axis > x.length) ctx.fail(`axis ${a.axis} is out of range for rank ${x.length}`);
+  return [D.product(x.slice(0, axis)), D.product(x.slice(axis))];
+});
+
+/** axes: an attribute before opset 13, an input since. */
+type AxesAttrs = { axes?: readonly number[] };
+const parseAxes = (n: Parameters<OpDef<AxesAttrs>["parse"]>[0]): AxesAttrs => {
+  const axes = n.opset < 13 ? n.ints("axes") : undefined;
+  return axes ? { axes } : {};
+};
+function axesOf(a: AxesAttrs, ctx: InferCtx, has: boolean): readonly number[] | null {
+  if (a.axes) return a.axes;
+  if (!has) return null;
+  const dims = ctx.dims(1)?.map(D.known);
+  if (!dims?.every((d) => d !== null)) return ctx.fail("the axes are not known at compile time");
+  return dims as number[];
+}
+export const Squeeze: OpDef<AxesAttrs> = op({
+  name: "Squeeze",
+  onnx: [onnx("Squeeze", 1, 11, 13, 21, 23, 24, 25)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: parseAxes,
+  infer: (x, a, ctx) => {
+    const t = tensor(x, 0, ctx);
+    const axes = axesOf(a, ctx, (x[1] ?? null) !== null)?.map((k) => normalAxis(k, t.shape.length, ctx));
+    for (const k of axes ?? []) if (t.shape[k]!.kind === "int" && t.shape[k] !== D.one) ctx.fail(`axis ${k} has extent ${t.shape[k]!.key}, not 1`);
+    return [tensorType(t.dtype, t.shape.filter((d, k) => (axes ? !axes.includes(k) : d !== D.one)))];
+  },
+  body: { kind: "view" },
+});
+export const Unsqueeze: OpDef<AxesAttrs> = op({
+  name: "Unsqueeze",
+  onnx: [onnx("Unsqueeze", 1, 11, 13, 21, 23, 24, 25)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: parseAxes,
+  infer: (x, a, ctx) => {
+    const t = tensor(x, 0, ctx);
+    const axes = axesOf(a, ctx, true) ?? [];
+    const rank = t.shape.length + axes.length;
+    const at = axes.map((k) => normalAxis(k, rank, ctx));
+    if (new Set(at).size !== at.length) ctx.fail("axes repeat");
+    const rest = [...t.shape];
+    return [tensorType(t.dtype, Array.from({ length: rank }, (_, k) => (at.includes(k) ? D.one : rest.shift()!)))];
+  },
+  body: { kind: "view" },
+});
+
+export const viewOps: readonly OpDef<Attrs>[] = [Reshape, Identity, Flatten, Squeeze, Unsqueeze] as unknown as readonly OpDef<Attrs>[];
