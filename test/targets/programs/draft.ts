@@ -31,12 +31,16 @@ export type Run =
 
 export type Fixture = {
   readonly name: string;
-  /** What a target must have to run it: lanes of a 4-byte vector (1: none), register dtypes, IEEE NaN, infinity and denormals, native math. */
+  /**
+   * What a target must have to run it: lanes of a 4-byte vector (1: none); register dtypes; IEEE NaN, infinity and denormals;
+   * native math; planned: inputs and outputs lie in planned memory, where they may be parts of roots and swap.
+   */
   readonly needs: {
     readonly vectors: number;
     readonly dtypes: readonly DType[];
     readonly ieee: boolean;
     readonly natives: readonly UnaryOp[];
+    readonly planned: boolean;
   };
   /** For a linear memory (wasm, js): inputs and outputs in the arena, cells as wide as their elements. */
   readonly program: Program;
@@ -221,7 +225,7 @@ export class Draft {
   }
 }
 
-/** A fixture from a draft. Its dtypes are those of its kernels' parameters, widened by hand where that is not all. */
+/** A fixture from a draft. */
 export function fixture(
   d: Draft,
   runs: readonly Run[],
@@ -235,6 +239,7 @@ export function fixture(
       dtypes: needs.dtypes,
       ieee: needs.ieee ?? false,
       natives: needs.natives ?? [],
+      planned: needs.planned ?? false,
     },
     program: d.build(linearMemory),
     layout: (info) => d.build(info),
