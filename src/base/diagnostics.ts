@@ -53,6 +53,8 @@ export const codes = {
   E502: "the output cannot be written",
   W101: "an unknown key in an npz file is ignored",
   W102: "a newer opset than Ingot knows",
+  W103: "the model declares an output otherwise than its operators compute it",
+  W104: "an attribute is ignored",
 } as const;
 export type Code = keyof typeof codes;
 
