@@ -2,7 +2,9 @@
 import { utf8 } from "../base/bytes.ts";
 import type { DType, Tensor } from "../ir/types.ts";
 import {
+  type AttributeField,
   type AttributeProto,
+  attributeTypes,
   type FunctionProto,
   type GraphProto,
   type ModelProto,
@@ -135,24 +137,8 @@ export function typeProto(t: TypeSpec): TypeProto {
   return message("TypeProto", { tensor: { elemType: codeOfDtype(dtype), shape: dim ? { dim } : null } });
 }
 
-/** AttributeProto.AttributeType by the field that holds the value. */
-export const attributeTypes: {
-  readonly [F in "f" | "i" | "s" | "t" | "g" | "floats" | "ints" | "strings" | "tensors" | "graphs" | "tp"]: number;
-} = {
-  f: 1,
-  i: 2,
-  s: 3,
-  t: 4,
-  g: 5,
-  floats: 6,
-  ints: 7,
-  strings: 8,
-  tensors: 9,
-  graphs: 10,
-  tp: 13,
-};
 export function attributeProto(name: string, a: AttrSpec): AttributeProto {
-  const make = (field: keyof typeof attributeTypes, value: unknown): AttributeProto =>
+  const make = (field: AttributeField, value: unknown): AttributeProto =>
     message("AttributeProto", { name, type: attributeTypes[field], [field]: value });
   if (typeof a === "bigint" || (typeof a === "number" && Number.isInteger(a))) return make("i", BigInt(a));
   if (typeof a === "number") return make("f", a);

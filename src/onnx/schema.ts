@@ -319,3 +319,20 @@ export function message<M extends MessageName>(name: M, fields: Partial<Messages
     all[field] = absent(kind);
   return Object.assign(all, fields) as unknown as Messages[M];
 }
+
+/** AttributeProto.AttributeType by the field that holds the value. */
+export const attributeTypes: { readonly [F in AttributeField]: number } = {
+  f: 1,
+  i: 2,
+  s: 3,
+  t: 4,
+  g: 5,
+  floats: 6,
+  ints: 7,
+  strings: 8,
+  tensors: 9,
+  graphs: 10,
+  sparseTensor: 11,
+  tp: 13,
+};
+export type AttributeField = Exclude<keyof AttributeProto, "name" | "refAttrName" | "type">;
