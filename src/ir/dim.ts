@@ -3,6 +3,7 @@
 // object, so `===` compares them. Division is floor division; division by zero gives 0; mod has the sign of the divisor.
 import { assert, unreachable } from "../base/assert.ts";
 import type { SymbolId } from "../base/brand.ts";
+import { quoteName } from "../base/text.ts";
 
 export type Dim =
   | { readonly kind: "int"; readonly key: string; readonly value: number }
@@ -37,9 +38,11 @@ export function int(value: number): Dim {
 export const zero: Dim = int(0);
 export const one: Dim = int(1);
 
-/** A symbol prints bare when it looks like an identifier, else quoted. */
+/** Numbers in the text form of the IRs. */
+const notSymbols: ReadonlySet<string> = new Set(["inf", "nan"]);
+/** A symbol prints bare when it is an identifier, else quoted. */
 export function sym(id: SymbolId | string): Dim {
-  return intern({ kind: "sym", key: /^[A-Za-z_$][\w$.:]*$/.test(id) ? id : JSON.stringify(id), id: id as SymbolId });
+  return intern({ kind: "sym", key: quoteName(id, notSymbols), id: id as SymbolId });
 }
 
 /** The number, or null when it depends on a symbol. */
