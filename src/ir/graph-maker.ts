@@ -118,6 +118,7 @@ export class GraphMaker implements GraphBuilder {
       known: (i) => ins[i]?.known ?? null,
       dims: (i) => allDims(ins[i]?.known ?? null),
       constant: (i) => ins[i]?.constant ?? null,
+      ranges: rangesOf(this.symbols),
       give: (k, p) => { given.set(k, p); },
       fresh: (stem, min, max) => {
         const id = `$${stem}.${this.nextSymbol.n++}` as SymbolId;

@@ -1,7 +1,7 @@
 // OpDef: everything Ingot knows about an operator, in one place. A target never sees one.
 import type { BufferId, SymbolId, ValueId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
-import type { Dim, Sym } from "./dim.ts";
+import type { Dim, Ranges, Sym } from "./dim.ts";
 import type { Const, Expr } from "./expr.ts";
 import type { Attrs, Graph, Node } from "./graph.ts";
 import type { Kernel } from "./loops.ts";
@@ -61,6 +61,8 @@ export interface InferCtx {
   constant(input: number): Tensor | null;
   /** Says what an output's elements are (Shape, Size). For ops with a `compute` body the importer works it out by itself. */
   give(output: number, v: PartialTensor): void;
+  /** What is known of symbols, for D.simplify and comparisons. */
+  readonly ranges: Ranges;
   /** A new symbol, for an extent that depends on data. The name's stem is a hint. */
   fresh(stem: string, min: number, max: number | null): Dim;
   /** Number of outputs of the node. */
