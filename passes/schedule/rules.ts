@@ -1,0 +1,21 @@
+// Chooses a schedule for a group: the first rule that matches.
+import { InternalError } from "../../src/base/assert.ts";
+import { type RuleCtx, type Schedule, type ScheduleRule, type ScheduleStep } from "../../src/ir/schedule.ts";
+import type { Group } from "../../src/ir/te.ts";
+import { cpuRules } from "./rules-cpu.ts";
+import { gpuRules } from "./rules-gpu.ts";
+
+/** Everything serial, in the order of the axes, reductions innermost. */
+export const fallback: ScheduleRule<true> = {
+  name: "fallback",
+  match: () => true,
+  steps: (_m, g) => g.stages.filter((s) => s.id !== g.root).map((s): ScheduleStep => ({ stage: s.id, kind: "attach", at: null })),
+};
+
+export function chooseSchedule(g: Group, ctx: RuleCtx): Schedule {
+  for (const rule of [...(ctx.target.gpu ? gpuRules : cpuRules), fallback]) {
+    const m = (rule as ScheduleRule).match(g, ctx);
+    if (m !== null) return { rule: rule.name, steps: (rule as ScheduleRule).steps(m, g, ctx) };
+  }
+  throw new InternalError("the fallback rule did not match");
+}
