@@ -3,7 +3,7 @@ import { softwareEnv } from "./targets/wgsl/node.ts";
 
 // The tests of WGSL run in forks of this process. The dynamic linker reads this when they start.
 const { LD_LIBRARY_PATH } = softwareEnv();
-if (LD_LIBRARY_PATH !== undefined) process.env["LD_LIBRARY_PATH"] = LD_LIBRARY_PATH;
+if (LD_LIBRARY_PATH !== undefined) process.env.LD_LIBRARY_PATH = LD_LIBRARY_PATH;
 
 const config: ViteUserConfig = defineConfig({
   test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 120_000, pool: "forks", maxWorkers: 2 },

@@ -11,9 +11,18 @@ export type PlanBuffer = {
   readonly offset: PlanDim;
   readonly root?: number;
 };
-export type PlanPort = { readonly name: string; readonly type: string; readonly buffer: number; readonly shape: readonly PlanDim[] };
+export type PlanPort = {
+  readonly name: string;
+  readonly type: string;
+  readonly buffer: number;
+  readonly shape: readonly PlanDim[];
+};
 /** A shader: its entry point, and the range of its own text in the WGSL file. folded: the grid may take any shape. */
-export type PlanKernel = { readonly entry: string; readonly code: readonly [start: number, end: number]; readonly folded?: boolean };
+export type PlanKernel = {
+  readonly entry: string;
+  readonly code: readonly [start: number, end: number];
+  readonly folded?: boolean;
+};
 export type PlanAction =
   /** The arguments are the offsets of `buffers` in words, then `values` (those in `floats` as f32). grid: workgroups along x, y, z. */
   | {
@@ -25,7 +34,13 @@ export type PlanAction =
       readonly floats?: readonly number[];
       readonly parts?: readonly number[];
     }
-  | { readonly do: "dim"; readonly symbol: number; readonly value: PlanDim; readonly min: number; readonly max: number | null }
+  | {
+      readonly do: "dim";
+      readonly symbol: number;
+      readonly value: PlanDim;
+      readonly min: number;
+      readonly max: number | null;
+    }
   | {
       readonly do: "dim";
       readonly symbol: number;
@@ -36,7 +51,12 @@ export type PlanAction =
     }
   | { readonly do: "reserve"; readonly buffer: number; readonly symbol: number; readonly bytes: PlanDim }
   | { readonly do: "release"; readonly buffer: number }
-  | { readonly do: "if"; readonly cond: number; readonly then: readonly PlanAction[]; readonly otherwise: readonly PlanAction[] }
+  | {
+      readonly do: "if";
+      readonly cond: number;
+      readonly then: readonly PlanAction[];
+      readonly otherwise: readonly PlanAction[];
+    }
   | {
       readonly do: "loop";
       readonly trip: PlanDim | null;
@@ -54,7 +74,13 @@ export type Plan = {
   readonly symbols: readonly string[];
   /** The slot of the run's seed. */
   readonly seed: number | null;
-  readonly bindings: readonly (readonly [symbol: number, input: number, axis: number, min: number, max: number | null])[];
+  readonly bindings: readonly (readonly [
+    symbol: number,
+    input: number,
+    axis: number,
+    min: number,
+    max: number | null,
+  ])[];
   readonly lets: readonly (readonly [symbol: number, value: PlanDim])[];
   readonly sizes: { readonly arena: PlanDim; readonly prepared: PlanDim };
   /** Byte ranges of the weights file, each a GPU buffer. */
@@ -124,13 +150,15 @@ const arrayOf = (type: string): ArrayOf => (arrays[type] ?? Uint8Array) as Array
 
 /** The words of a tensor; 64-bit integers must fit 32 bits. */
 function toWords(data: Numbers, port: PlanPort): Uint32Array {
-  const view = (a: Float32Array | Int32Array | Uint32Array): Uint32Array => new Uint32Array(a.buffer as ArrayBuffer, a.byteOffset, a.length);
+  const view = (a: Float32Array | Int32Array | Uint32Array): Uint32Array =>
+    new Uint32Array(a.buffer as ArrayBuffer, a.byteOffset, a.length);
   if (data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint32Array) return view(data);
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     const words = port.type === "i64" ? new Int32Array(data.length) : new Uint32Array(data.length);
     for (let i = 0; i < data.length; i++) {
       words[i] = Number(data[i]!);
-      if (BigInt(words[i]!) !== data[i]) fail(`input "${port.name}": element ${i} is ${data[i]}; this target computes in 32 bits`);
+      if (BigInt(words[i]!) !== data[i])
+        fail(`input "${port.name}": element ${i} is ${data[i]}; this target computes in 32 bits`);
     }
     return view(words);
   }
@@ -186,10 +214,18 @@ export class GpuModel {
       const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
       device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
     }
-    const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({ binding, visibility: 4, buffer: { type } });
+    const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
+      binding,
+      visibility: 4,
+      buffer: { type },
+    });
     const layout = device.createBindGroupLayout({
       entries: [
-        { binding: 0, visibility: 4, buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: plan.vectors * 16 } },
+        {
+          binding: 0,
+          visibility: 4,
+          buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: plan.vectors * 16 },
+        },
         ...regions.map((_, i) => storage(1 + i, "storage")),
         ...Array.from({ length: plan.slots }, (_, i) => storage(4 + i, "read-only-storage")),
       ],
@@ -201,7 +237,10 @@ export class GpuModel {
       plan.kernels.map((k) =>
         on.createComputePipelineAsync({
           layout: pipelineLayout,
-          compute: { module: on.createShaderModule({ label: k.entry, code: prelude + wgsl.slice(...k.code) }), entryPoint: k.entry },
+          compute: {
+            module: on.createShaderModule({ label: k.entry, code: prelude + wgsl.slice(...k.code) }),
+            entryPoint: k.entry,
+          },
         }),
       ),
     );
@@ -221,7 +260,8 @@ export class GpuModel {
     this.#own = own;
     this.#layout = layout;
     this.#pipelines = pipelines;
-    const label = (d: PlanDim): number | string => (typeof d === "number" ? d : d.length === 1 ? plan.symbols[d[0]]! : "?");
+    const label = (d: PlanDim): number | string =>
+      typeof d === "number" ? d : d.length === 1 ? plan.symbols[d[0]]! : "?";
     const face = (p: PlanPort): GpuPort => ({ name: p.name, type: p.type, dims: p.shape.map(label) });
     this.inputs = plan.inputs.map(face);
     this.outputs = plan.outputs.map(face);
@@ -251,7 +291,8 @@ export class GpuModel {
   /** Frees the GPU's memory. The model cannot run any more. */
   dispose(): void {
     if (this.#own) this.#device.destroy();
-    for (const b of [...this.#weights, ...Object.values(this.#memory), ...this.#garbage, this.#args, this.#word]) b.destroy();
+    for (const b of [...this.#weights, ...Object.values(this.#memory), ...this.#garbage, this.#args, this.#word])
+      b.destroy();
     this.#gone = "the model was disposed of";
   }
 
@@ -304,7 +345,8 @@ export class GpuModel {
   #bind(inputs: Readonly<Record<string, GpuInput>>): Numbers[] {
     const plan = this.#plan;
     for (const name of Object.keys(inputs)) {
-      if (!plan.inputs.some((p) => p.name === name)) fail(`there is no input "${name}"; the inputs are ${plan.inputs.map((p) => p.name).join(", ")}`);
+      if (!plan.inputs.some((p) => p.name === name))
+        fail(`there is no input "${name}"; the inputs are ${plan.inputs.map((p) => p.name).join(", ")}`);
     }
     const given = plan.inputs.map((port) => {
       const x = inputs[port.name] ?? fail(`the input "${port.name}" is missing`);
@@ -312,22 +354,27 @@ export class GpuModel {
       const make = arrayOf(port.type);
       if (!(data instanceof (make as never))) fail(`the input "${port.name}" (${port.type}) takes a ${make.name}`);
       const dims = ArrayBuffer.isView(x) ? null : x.dims;
-      if (dims && dims.length !== port.shape.length) fail(`the input "${port.name}" has ${port.shape.length} dims, not ${dims.length}`);
+      if (dims && dims.length !== port.shape.length)
+        fail(`the input "${port.name}" has ${port.shape.length} dims, not ${dims.length}`);
       return { port, data, dims };
     });
     for (const [symbol, input, axis, min, max] of plan.bindings) {
       const { port, dims } = given[input]!;
       const value = dims?.[axis] ?? fail(`the input "${port.name}" has no fixed shape: give { data, dims }`);
       if (value < min || (max !== null && value > max)) {
-        fail(`dim ${axis} of the input "${port.name}" is ${value}; ${plan.symbols[symbol]} must be ${max === null ? `at least ${min}` : `in ${min}..${max}`}`);
+        fail(
+          `dim ${axis} of the input "${port.name}" is ${value}; ${plan.symbols[symbol]} must be ${max === null ? `at least ${min}` : `in ${min}..${max}`}`,
+        );
       }
       this.#values[symbol] = value;
     }
     return given.map(({ port, data, dims }) => {
       const want = port.shape.map((d) => this.#dim(d));
-      if (dims?.some((d, i) => d !== want[i])) fail(`the input "${port.name}" is [${dims.join(", ")}]; it must be [${want.join(", ")}]`);
+      if (dims?.some((d, i) => d !== want[i]))
+        fail(`the input "${port.name}" is [${dims.join(", ")}]; it must be [${want.join(", ")}]`);
       const count = want.reduce((a, b) => a * b, 1);
-      if (data.length !== count) fail(`the input "${port.name}" has ${data.length} elements; [${want.join(", ")}] are ${count}`);
+      if (data.length !== count)
+        fail(`the input "${port.name}" has ${data.length} elements; [${want.join(", ")}] are ${count}`);
       return data;
     });
   }
@@ -339,13 +386,20 @@ export class GpuModel {
     const xs = terms.map((t) => this.#dim(t));
     const [a, b] = xs as [number, number];
     switch (op) {
-      case "+": return xs.reduce((x, y) => x + y);
-      case "*": return xs.reduce((x, y) => x * y);
-      case "/": return b === 0 ? 0 : Math.floor(a / b);
-      case "%": return b === 0 ? 0 : a - Math.floor(a / b) * b;
-      case "max": return Math.max(...xs);
-      case "min": return Math.min(...xs);
-      default: return xs.find((x) => x !== 1) ?? 1;
+      case "+":
+        return xs.reduce((x, y) => x + y);
+      case "*":
+        return xs.reduce((x, y) => x * y);
+      case "/":
+        return b === 0 ? 0 : Math.floor(a / b);
+      case "%":
+        return b === 0 ? 0 : a - Math.floor(a / b) * b;
+      case "max":
+        return Math.max(...xs);
+      case "min":
+        return Math.min(...xs);
+      default:
+        return xs.find((x) => x !== 1) ?? 1;
     }
   }
 
@@ -397,11 +451,15 @@ export class GpuModel {
   async #actions(list: readonly PlanAction[]): Promise<void> {
     for (const a of list) {
       switch (a.do) {
-        case "call": this.#call(a); break;
+        case "call":
+          this.#call(a);
+          break;
         case "dim": {
           const value = "value" in a ? this.#dim(a.value) : await this.#peek(a.buffer, this.#dim(a.index));
           if (value < a.min || (a.max !== null && value > a.max)) {
-            fail(`${this.#plan.symbols[a.symbol]} depends on the data and is ${value}, outside of ${a.min}..${a.max ?? ""}`);
+            fail(
+              `${this.#plan.symbols[a.symbol]} depends on the data and is ${value}, outside of ${a.min}..${a.max ?? ""}`,
+            );
           }
           this.#values[a.symbol] = value;
           break;
@@ -421,7 +479,9 @@ export class GpuModel {
           if (this.#blocks.get(address) === this.#top) this.#top = address;
           break;
         }
-        case "if": await this.#actions((await this.#peek(a.cond, 0)) !== 0 ? a.then : a.otherwise); break;
+        case "if":
+          await this.#actions((await this.#peek(a.cond, 0)) !== 0 ? a.then : a.otherwise);
+          break;
         case "loop": {
           const trip = a.trip === null ? Number.POSITIVE_INFINITY : this.#dim(a.trip);
           for (let i = 0; ; i++) {
@@ -450,11 +510,14 @@ export class GpuModel {
       z = 1;
       if (all >= 2 ** 31) y = Number.POSITIVE_INFINITY;
     }
-    if (Math.max(x, y, z) > most) fail(`the dims need ${x}x${y}x${z} workgroups of ${kernel.entry}; a dispatch has ${most} at most`);
+    if (Math.max(x, y, z) > most)
+      fail(`the dims need ${x}x${y}x${z} workgroups of ${kernel.entry}; a dispatch has ${most} at most`);
     if (this.#calls === batch) this.#submit();
     const at = this.#calls++ * this.#stride;
     const args = new DataView(this.#staged, at);
-    a.buffers.forEach((b, i) => { args.setInt32(4 * i, this.#address(b) / 4, true); });
+    a.buffers.forEach((b, i) => {
+      args.setInt32(4 * i, this.#address(b) / 4, true);
+    });
     a.values.forEach((d, i) => {
       const offset = 4 * (a.buffers.length + i);
       if (a.floats?.includes(i)) args.setFloat32(offset, this.#dim(d), true);
@@ -476,7 +539,9 @@ export class GpuModel {
           { binding: 0, resource: { buffer: this.#args, size: this.#plan.vectors * 16 } },
           ...regions.map((r, i) => entry(1 + i, this.#memory[r]!)),
           // A slot that the shader does not read takes any part.
-          ...Array.from({ length: this.#plan.slots }, (_, i) => entry(4 + i, this.#weights[parts[i] ?? parts[0] ?? 0]!)),
+          ...Array.from({ length: this.#plan.slots }, (_, i) =>
+            entry(4 + i, this.#weights[parts[i] ?? parts[0] ?? 0]!),
+          ),
         ],
       });
       this.#groups.set(key, group);
@@ -518,7 +583,8 @@ export class GpuModel {
       const target = out[port.name];
       if (target) {
         const type = arrayOf(port.type);
-        if (!(target instanceof (type as never)) || target.length < data.length) fail(`out.${port.name} must be a ${type.name} of ${data.length} elements`);
+        if (!(target instanceof (type as never)) || target.length < data.length)
+          fail(`out.${port.name} must be a ${type.name} of ${data.length} elements`);
         (target as Float32Array).set(data as Float32Array);
       }
       results[port.name] = { data: target ?? data, dims, type: port.type };

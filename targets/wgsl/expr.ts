@@ -3,8 +3,8 @@
 import { assert, InternalError, must, unreachable } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import { userError } from "../../src/base/diagnostics.ts";
+import type { Binary, Load, Unary } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
-import type { Binary, Unary } from "../../src/ir/expr.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { intBits, isUnsigned, widened } from "../../src/ir/types.ts";
@@ -17,11 +17,21 @@ export type Reg = "f32" | "i32" | "u32" | "bool";
 export function reg(d: DType): Reg {
   const w = widened(d);
   switch (w) {
-    case "f32": case "i32": case "u32": case "bool": return w;
-    case "i64": return "i32";
-    case "u64": return "u32";
-    case "f64": throw userError("E304", "WGSL has no 64-bit floats", { hint: "compile for wasm, c or js, or convert the model to float32" });
-    default: throw new InternalError(`no register for ${d}`);
+    case "f32":
+    case "i32":
+    case "u32":
+    case "bool":
+      return w;
+    case "i64":
+      return "i32";
+    case "u64":
+      return "u32";
+    case "f64":
+      throw userError("E304", "WGSL has no 64-bit floats", {
+        hint: "compile for wasm, c or js, or convert the model to float32",
+      });
+    default:
+      throw new InternalError(`no register for ${d}`);
   }
 }
 
@@ -47,11 +57,14 @@ export interface Scope {
   readonly named: ReadonlyMap<LoopExpr, string>;
 }
 
-/** atom: needs no parentheses; lit: made of literals alone, so WGSL would evaluate it at shader creation. */
-type Text = { readonly s: string; readonly atom: boolean; readonly lit: boolean };
-const atom = (s: string): Text => ({ s, atom: true, lit: false });
-const compound = (s: string): Text => ({ s, atom: false, lit: false });
-const paren = (t: Text): string => (t.atom ? t.s : `(${t.s})`);
+/**
+ * binds: how tightly its outermost operator does (3: none, 2: * / %, 1: + -, 0: any other);
+ * lit: made of literals alone, so WGSL would evaluate it at shader creation.
+ */
+type Text = { readonly s: string; readonly binds: 0 | 1 | 2 | 3; readonly lit: boolean };
+const atom = (s: string): Text => ({ s, binds: 3, lit: false });
+const compound = (s: string, binds: Text["binds"] = 0): Text => ({ s, binds, lit: false });
+const paren = (t: Text, binds: Text["binds"] = 3): string => (t.binds >= binds ? t.s : `(${t.s})`);
 
 export function printExpr(e: LoopExpr, scope: Scope): string {
   return expr(e, scope).s;
@@ -70,21 +83,24 @@ const words = new DataView(new ArrayBuffer(4));
 export function literal(dtype: DType, value: number | bigint, scope: Scope): Text {
   const r = reg(dtype);
   switch (r) {
-    case "bool": return { s: Number(value) !== 0 ? "true" : "false", atom: true, lit: true };
+    case "bool":
+      return { s: Number(value) !== 0 ? "true" : "false", binds: 3, lit: true };
     case "f32": {
       const x = Math.fround(Number(value));
       const plain = x === 0 ? !Object.is(x, -0) : Number.isFinite(x) && Math.abs(x) >= 2 ** -126;
-      if (plain) return { s: floatLiteral(x), atom: x >= 0, lit: true };
+      if (plain) return { s: floatLiteral(x), binds: x >= 0 ? 3 : 0, lit: true };
       words.setFloat32(0, x);
       return atom(`${scope.use("bits_f")}(0x${words.getUint32(0).toString(16)}u)`);
     }
-    case "u32": case "i32": {
+    case "u32":
+    case "i32": {
       const v = Number(value);
       const ok = r === "u32" ? v >= 0 && v < 2 ** 32 : v >= -(2 ** 31) && v < 2 ** 31;
       assert(ok && Number.isInteger(v), `the constant ${value} does not fit ${r}`);
-      return { s: r === "u32" ? `${v}u` : String(v), atom: v >= 0, lit: true };
+      return { s: r === "u32" ? `${v}u` : String(v), binds: v >= 0 ? 3 : 0, lit: true };
     }
-    default: return unreachable(r, "literal");
+    default:
+      return unreachable(r, "literal");
   }
 }
 
@@ -97,9 +113,12 @@ function expr(e: LoopExpr, scope: Scope): Text {
   const name = scope.named.get(e);
   if (name !== undefined) return atom(name);
   switch (e.kind) {
-    case "const": return literal(e.dtype, e.value, scope);
-    case "var": return atom(scope.variable(e.name));
-    case "load": return load(e.buffer, e.index, scope);
+    case "const":
+      return literal(e.dtype, e.value, scope);
+    case "var":
+      return atom(scope.variable(e.name));
+    case "load":
+      return load(e, scope);
     case "table": {
       if (e.index.kind === "const") {
         const i = Math.min(Math.max(Number(e.index.value), 0), e.values.length - 1);
@@ -108,25 +127,32 @@ function expr(e: LoopExpr, scope: Scope): Text {
       const word = `${scope.table(e.dtype, e.values)}[${expr(e.index, scope).s}]`;
       return fromWord(word, e.dtype);
     }
-    case "unary": return unary(e, scope);
-    case "binary": return binary(e, scope);
+    case "unary":
+      return unary(e, scope);
+    case "binary":
+      return binary(e, scope);
     case "mulAdd": {
       const [a, b, c] = [runtime(expr(e.a, scope), reg(e.dtype), scope), expr(e.b, scope), expr(e.c, scope)];
       if (e.rounding === "fused" && reg(e.dtype) === "f32") return atom(`fma(${a.s}, ${b.s}, ${c.s})`);
-      return compound(`${paren(a)} * ${paren(b)} + ${paren(c)}`);
+      return compound(`${paren(a, 2)} * ${paren(b)} + ${paren(c, 2)}`, 1);
     }
     case "select": {
       const c = runtime(expr(e.cond, scope), "bool", scope);
       return atom(`select(${typed(e.b, scope)}, ${typed(e.a, scope)}, ${c.s})`);
     }
-    case "cast": return cast(expr(e.x, scope), e.x.dtype, e.dtype, scope);
+    case "cast":
+      return cast(expr(e.x, scope), e.x.dtype, e.dtype, scope);
     case "bitcast": {
       const [from, to] = [reg(e.x.dtype), reg(e.dtype)];
       const x = expr(e.x, scope);
       return from === to ? x : atom(`bitcast<${to}>(${runtime(x, from, scope).s})`);
     }
-    case "ramp": case "splat": case "lanes": throw new InternalError(`WGSL takes no vectors: ${e.kind}`);
-    default: return unreachable(e, "expression");
+    case "ramp":
+    case "splat":
+    case "lanes":
+      throw new InternalError(`WGSL takes no vectors: ${e.kind}`);
+    default:
+      return unreachable(e, "expression");
   }
 }
 
@@ -136,40 +162,55 @@ function typed(e: LoopExpr, scope: Scope): string {
   return t.lit && reg(e.dtype) === "i32" ? `i32(${t.s})` : t.s;
 }
 
-/** The index of element `index` of a buffer in its WGSL array. */
-export function address(place: Place, index: readonly LoopExpr[], scope: Scope): string {
-  assert(index.length <= 1, "an index that is not linear");
-  const i: Text = index.length === 0 ? { s: "0", atom: true, lit: true } : expr(index[0]!, scope);
-  if (place.kind !== "storage") return i.s;
-  return i.s === "0" ? place.offset : `${place.offset} + ${paren(i)}`;
+/** The index of a load's or store's element in the WGSL array of its buffer. */
+export function address(
+  place: Place,
+  e: { readonly index: readonly LoopExpr[]; readonly via?: string },
+  scope: Scope,
+): string {
+  assert(e.index.length <= 1, "an index that is not linear");
+  const i: Text = e.index.length === 0 ? { s: "0", binds: 3, lit: true } : expr(e.index[0]!, scope);
+  // A moving pointer counts words from the start of the storage binding.
+  const base = e.via !== undefined ? scope.variable(e.via) : place.kind === "storage" ? place.offset : null;
+  if (base === null) return i.s;
+  return i.s === "0" ? base : `${base} + ${paren(i, 2)}`;
 }
 
-function load(id: BufferId, index: readonly LoopExpr[], scope: Scope): Text {
-  const { buffer, place } = scope.buffer(id);
+function load(e: Load<LoopExpr>, scope: Scope): Text {
+  const { buffer, place } = scope.buffer(e.buffer);
   switch (place.kind) {
-    case "scalar": return atom(place.name);
-    case "array": return atom(`${place.name}[${address(place, index, scope)}]`);
+    case "scalar":
+      return atom(place.name);
+    case "array":
+      return atom(`${place.name}[${address(place, e, scope)}]`);
     default: {
-      const cell = `${place.name}[${address(place, index, scope)}]`;
+      const cell = `${place.name}[${address(place, e, scope)}]`;
       return fromWord(place.atomic ? `atomicLoad(&${cell})` : cell, buffer.dtype);
     }
   }
 }
 function fromWord(word: string, dtype: DType): Text {
   switch (reg(dtype)) {
-    case "f32": return atom(`bitcast<f32>(${word})`);
-    case "i32": return atom(`bitcast<i32>(${word})`);
-    case "u32": return atom(word);
-    case "bool": return compound(`${word} != 0u`);
+    case "f32":
+      return atom(`bitcast<f32>(${word})`);
+    case "i32":
+      return atom(`bitcast<i32>(${word})`);
+    case "u32":
+      return atom(word);
+    case "bool":
+      return compound(`${word} != 0u`);
   }
 }
 /** The u32 word that a store writes: `value` cut down to the buffer's type. */
 export function toWord(value: LoopExpr, dtype: DType, scope: Scope): string {
   const v = stored(value, dtype, scope);
   switch (reg(dtype)) {
-    case "u32": return v;
-    case "bool": return `select(0u, 1u, ${v})`;
-    default: return `bitcast<u32>(${v})`;
+    case "u32":
+      return v;
+    case "bool":
+      return `select(0u, 1u, ${v})`;
+    default:
+      return `bitcast<u32>(${v})`;
   }
 }
 /** The value that a register variable of type `dtype` takes. */
@@ -193,8 +234,13 @@ function narrow(x: Text, to: DType): Text {
 }
 function cast(x: Text, from: DType, to: DType, scope: Scope): Text {
   const [a, b] = [reg(from), reg(to)];
-  if (b === "bool") return a === "bool" ? x : { s: `${paren(runtime(x, a, scope))} != ${a === "f32" ? "0f" : a === "u32" ? "0u" : "0"}`, atom: false, lit: false };
-  if (b === "f32") return a === "f32" ? x : { s: `f32(${typedLiteral(x, a)})`, atom: true, lit: x.lit };
+  if (b === "bool") {
+    if (a === "bool") return x;
+    const operand = paren(runtime(x, a, scope));
+    // As ne below: a NaN is true.
+    return compound(a === "f32" ? `!(${operand} == 0f)` : `${operand} != ${a === "u32" ? "0u" : "0"}`);
+  }
+  if (b === "f32") return a === "f32" ? x : { s: `f32(${typedLiteral(x, a)})`, binds: 3, lit: x.lit };
   if (a === "f32") {
     if (b === "u32") return atom(`${scope.use("f_to_u")}(${x.s})`);
     const i = atom(`${scope.use("f_to_i")}(${x.s})`);
@@ -213,17 +259,34 @@ function unary(e: Unary<LoopExpr>, scope: Scope): Text {
   const r = reg(e.x.dtype);
   const x = runtime(expr(e.x, scope), r, scope);
   switch (e.op) {
-    case "neg": return compound(r === "u32" ? `0u - ${paren(x)}` : `-${paren(x)}`);
-    case "not": return compound(`!${paren(x)}`);
-    case "bitnot": return compound(`~${paren(x)}`);
-    case "recip": return compound(`1f / ${paren(x)}`);
-    case "isnan": return r === "f32" ? atom(`${scope.use("isnan_f")}(${x.s})`) : { s: "false", atom: true, lit: true };
-    case "tanh": return atom(`${scope.use("tanh_f")}(${x.s})`);
-    case "floor": case "ceil": case "round": case "trunc":
+    case "neg":
+      return r === "u32" ? compound(`0u - ${paren(x, 2)}`, 1) : compound(`-${paren(x)}`);
+    case "not":
+      return compound(`!${paren(x)}`);
+    case "bitnot":
+      return compound(`~${paren(x)}`);
+    case "recip":
+      return compound(`1f / ${paren(x)}`, 2);
+    case "isnan":
+      return r === "f32" ? atom(`${scope.use("isnan_f")}(${x.s})`) : { s: "false", binds: 3, lit: true };
+    case "tanh":
+      return atom(`${scope.use("tanh_f")}(${x.s})`);
+    case "floor":
+    case "ceil":
+    case "round":
+    case "trunc":
       return r === "f32" ? atom(`${e.op}(${x.s})`) : x;
-    case "abs": case "sqrt": case "exp": case "log": case "sin": case "cos": return atom(`${e.op}(${x.s})`);
-    case "erf": throw new InternalError("erf must be decomposed before WGSL");
-    default: return unreachable(e.op, "unary");
+    case "abs":
+    case "sqrt":
+    case "exp":
+    case "log":
+    case "sin":
+    case "cos":
+      return atom(`${e.op}(${x.s})`);
+    case "erf":
+      throw new InternalError("erf must be decomposed before WGSL");
+    default:
+      return unreachable(e.op, "unary");
   }
 }
 
@@ -232,48 +295,85 @@ function binary(e: Binary<LoopExpr>, scope: Scope): Text {
   const a0 = expr(e.a, scope);
   const b = expr(e.b, scope);
   const a = a0.lit && b.lit ? runtime(a0, r, scope) : a0;
-  const infix = (op: string): Text => compound(`${paren(a)} ${op} ${paren(b)}`);
+  const infix = (op: string): Text => {
+    const binds = "*/%".includes(op) ? 2 : "+-".includes(op) ? 1 : 0;
+    return compound(
+      binds > 0 ? `${paren(a, binds)} ${op} ${paren(b, binds === 2 ? 3 : 2)}` : `${paren(a)} ${op} ${paren(b)}`,
+      binds,
+    );
+  };
   const call = (h: Helper): Text => atom(`${scope.use(h)}(${a.s}, ${b.s})`);
   // Always in parentheses: `f(a < b, c > d)` would be a template. Booleans are ordered as integers.
-  const ordered = (op: string): Text => atom(r === "bool" ? `(u32(${a.s}) ${op} u32(${b.s}))` : `(${infix(op).s})`);
+  const ordered = (op: string): Text =>
+    atom(r === "bool" ? `(u32(${a.s}) ${op} u32(${b.s}))` : `(${paren(a, 1)} ${op} ${paren(b, 1)})`);
   switch (e.op) {
-    case "add": return infix("+");
-    case "sub": return infix("-");
-    case "mul": return infix("*");
-    case "div": case "truncdiv": return r === "f32" ? (e.op === "div" ? infix("/") : atom(`trunc(${infix("/").s})`)) : divides(e.b) ? infix("/") : call(r === "u32" ? "div_u" : "div_i");
+    case "add":
+      return infix("+");
+    case "sub":
+      return infix("-");
+    case "mul":
+      return infix("*");
+    case "div":
+    case "truncdiv":
+      return r === "f32"
+        ? e.op === "div"
+          ? infix("/")
+          : atom(`trunc(${infix("/").s})`)
+        : divides(e.b)
+          ? infix("/")
+          : call(r === "u32" ? "div_u" : "div_i");
     case "floordiv":
       if (r === "f32") return atom(`floor(${infix("/").s})`);
       if (r === "u32") return divides(e.b) ? infix("/") : call("div_u");
       return divides(e.b) && positive(e.b) && natural(e.a, scope) ? infix("/") : call("floordiv_i");
     // WGSL: x % 0 is 0 and MIN % -1 is 0; a zero divisor known at shader creation is an error.
-    case "truncmod": return isConst(e.b, 0) && r !== "f32" ? literal(e.dtype, 0, scope) : infix("%");
+    case "truncmod":
+      return isConst(e.b, 0) && r !== "f32" ? literal(e.dtype, 0, scope) : infix("%");
     case "floormod":
       if (r === "f32") return call("floormod_f");
       if (isConst(e.b, 0)) return literal(e.dtype, 0, scope);
       return r === "u32" || (positive(e.b) && natural(e.a, scope)) ? infix("%") : call("floormod_i");
-    case "pow": throw new InternalError("pow must be decomposed before WGSL");
-    case "max": return r === "f32" ? call("max_f") : r === "bool" ? infix("||") : atom(`max(${a.s}, ${b.s})`);
-    case "min": return r === "f32" ? call("min_f") : r === "bool" ? infix("&&") : atom(`min(${a.s}, ${b.s})`);
-    case "nanmax": return r === "f32" ? call("nanmax_f") : atom(`max(${a.s}, ${b.s})`);
-    case "nanmin": return r === "f32" ? call("nanmin_f") : atom(`min(${a.s}, ${b.s})`);
-    case "and": return infix("&&");
-    case "or": return infix("||");
-    case "xor": return infix("!=");
-    case "bitand": return infix("&");
-    case "bitor": return infix("|");
-    case "bitxor": return r === "bool" ? infix("!=") : infix("^");
-    case "shl": case "shr": {
+    case "pow":
+      throw new InternalError("pow must be decomposed before WGSL");
+    case "max":
+      return r === "f32" ? call("max_f") : r === "bool" ? infix("||") : atom(`max(${a.s}, ${b.s})`);
+    case "min":
+      return r === "f32" ? call("min_f") : r === "bool" ? infix("&&") : atom(`min(${a.s}, ${b.s})`);
+    case "nanmax":
+      return r === "f32" ? call("nanmax_f") : atom(`max(${a.s}, ${b.s})`);
+    case "nanmin":
+      return r === "f32" ? call("nanmin_f") : atom(`min(${a.s}, ${b.s})`);
+    case "and":
+      return infix("&&");
+    case "or":
+      return infix("||");
+    case "xor":
+      return infix("!=");
+    case "bitand":
+      return infix("&");
+    case "bitor":
+      return infix("|");
+    case "bitxor":
+      return r === "bool" ? infix("!=") : infix("^");
+    case "shl":
+    case "shr": {
       if (e.b.kind === "const" && Number(e.b.value) >= 0 && Number(e.b.value) < 32) {
         return compound(`${paren(runtime(a0, r, scope))} ${e.op === "shl" ? "<<" : ">>"} ${Number(e.b.value)}u`);
       }
       const by = r === "u32" ? b.s : `bitcast<u32>(${runtime(b, r, scope).s})`;
       return atom(`${scope.use(`${e.op}_${r === "u32" ? "u" : "i"}`)}(${a.s}, ${by})`);
     }
-    case "lt": return ordered("<");
-    case "le": return ordered("<=");
-    case "eq": return infix("==");
-    case "ne": return infix("!=");
-    default: return unreachable(e.op, "binary");
+    case "lt":
+      return ordered("<");
+    case "le":
+      return ordered("<=");
+    case "eq":
+      return infix("==");
+    // Drivers compile != of floats as "ordered and unequal", false for a NaN; the IR's ne is true.
+    case "ne":
+      return r === "f32" ? compound(`!(${infix("==").s})`) : infix("!=");
+    default:
+      return unreachable(e.op, "binary");
   }
 }
 function isConst(e: LoopExpr, value: number): boolean {
@@ -289,18 +389,32 @@ function positive(e: LoopExpr): boolean {
 /** True when an i32 expression is never negative (as long as nothing overflows, which no index does). */
 function natural(e: LoopExpr, scope: Scope): boolean {
   switch (e.kind) {
-    case "const": return Number(e.value) >= 0;
-    case "var": return scope.natural(e.name);
-    case "load": return e.dtype === "u8" || e.dtype === "u16";
+    case "const":
+      return Number(e.value) >= 0;
+    case "var":
+      return scope.natural(e.name);
+    case "load":
+      return e.dtype === "u8" || e.dtype === "u16";
     case "binary":
       switch (e.op) {
-        case "add": case "mul": case "max": case "min": return natural(e.a, scope) && natural(e.b, scope);
-        case "floordiv": case "truncdiv": return natural(e.a, scope) && natural(e.b, scope);
-        case "floormod": return positive(e.b) || (natural(e.a, scope) && natural(e.b, scope));
-        default: return false;
+        case "add":
+        case "mul":
+        case "max":
+        case "min":
+          return natural(e.a, scope) && natural(e.b, scope);
+        case "floordiv":
+        case "truncdiv":
+          return natural(e.a, scope) && natural(e.b, scope);
+        case "floormod":
+          return positive(e.b) || (natural(e.a, scope) && natural(e.b, scope));
+        default:
+          return false;
       }
-    case "mulAdd": return natural(e.a, scope) && natural(e.b, scope) && natural(e.c, scope);
-    case "select": return natural(e.a, scope) && natural(e.b, scope);
-    default: return false;
+    case "mulAdd":
+      return natural(e.a, scope) && natural(e.b, scope) && natural(e.c, scope);
+    case "select":
+      return natural(e.a, scope) && natural(e.b, scope);
+    default:
+      return false;
   }
 }

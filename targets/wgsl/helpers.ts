@@ -12,8 +12,10 @@ export const helpers = {
   isnan_f: "fn isnan_f(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
   max_f: "fn max_f(a: f32, b: f32) -> f32 { return select(a, b, a < b); }",
   min_f: "fn min_f(a: f32, b: f32) -> f32 { return select(a, b, b < a); }",
-  nanmax_f: "fn nanmax_f(a: f32, b: f32) -> f32 { return select(select(select(a, b, a < b), b, isnan_f(b)), a, isnan_f(a)); }",
-  nanmin_f: "fn nanmin_f(a: f32, b: f32) -> f32 { return select(select(select(a, b, b < a), b, isnan_f(b)), a, isnan_f(a)); }",
+  nanmax_f:
+    "fn nanmax_f(a: f32, b: f32) -> f32 { return select(select(select(a, b, a < b), b, isnan_f(b)), a, isnan_f(a)); }",
+  nanmin_f:
+    "fn nanmin_f(a: f32, b: f32) -> f32 { return select(select(select(a, b, b < a), b, isnan_f(b)), a, isnan_f(a)); }",
   floormod_f: "fn floormod_f(a: f32, b: f32) -> f32 { return a - floor(a / b) * b; }",
   // Some drivers compute tanh as a quotient of exponentials, which is NaN for a large argument; beyond 10 it is 1 in f32.
   tanh_f: "fn tanh_f(x: f32) -> f32 { return select(tanh(clamp(x, -10f, 10f)), x, isnan_f(x)); }",
@@ -22,7 +24,8 @@ export const helpers = {
   div_u: "fn div_u(a: u32, b: u32) -> u32 { return select(a / b, 0u, b == 0u); }",
   floordiv_i:
     "fn floordiv_i(a: i32, b: i32) -> i32 { return select(a / b - select(0i, 1i, (a % b != 0i) && ((a < 0i) != (b < 0i))), 0i, b == 0i); }",
-  floormod_i: "fn floormod_i(a: i32, b: i32) -> i32 { let r = a % b; return select(r, r + b, (r != 0i) && ((r < 0i) != (b < 0i))); }",
+  floormod_i:
+    "fn floormod_i(a: i32, b: i32) -> i32 { let r = a % b; return select(r, r + b, (r != 0i) && ((r < 0i) != (b < 0i))); }",
   shl_i: "fn shl_i(a: i32, b: u32) -> i32 { return select(a << (b & 31u), 0i, b > 31u); }",
   shl_u: "fn shl_u(a: u32, b: u32) -> u32 { return select(a << (b & 31u), 0u, b > 31u); }",
   shr_i: "fn shr_i(a: i32, b: u32) -> i32 { return a >> min(b, 31u); }",
@@ -30,7 +33,8 @@ export const helpers = {
   // Saturating, NaN gives 0. The conversion of a value out of range is not chosen.
   f_to_i:
     "fn f_to_i(x: f32) -> i32 { return select(select(select(i32(x), 2147483647i, x >= 2147483648f), -2147483647i - 1i, x <= -2147483648f), 0i, isnan_f(x)); }",
-  f_to_u: "fn f_to_u(x: f32) -> u32 { return select(select(u32(x), 4294967295u, x >= 4294967296f), 0u, isnan_f(x) || x <= 0f); }",
+  f_to_u:
+    "fn f_to_u(x: f32) -> u32 { return select(select(u32(x), 4294967295u, x >= 4294967296f), 0u, isnan_f(x) || x <= 0f); }",
 } as const;
 export type Helper = keyof typeof helpers;
 
@@ -43,5 +47,8 @@ export function helperText(used: ReadonlySet<Helper>): string {
     if (!all.has(name)) continue;
     for (const other of names) if (helpers[name].includes(`${other}(`) && other !== name) all.add(other);
   }
-  return names.filter((n) => all.has(n)).map((n) => `${helpers[n]}\n`).join("");
+  return names
+    .filter((n) => all.has(n))
+    .map((n) => `${helpers[n]}\n`)
+    .join("");
 }

@@ -14,8 +14,8 @@ export function softwareEnv(): Readonly<Record<string, string>> {
   if (!existsSync(icd)) return {};
   return {
     VK_ICD_FILENAMES: icd,
-    XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? tmpdir(),
-    LD_LIBRARY_PATH: [process.env["LD_LIBRARY_PATH"], chromium].filter((x) => x).join(":"),
+    XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
+    LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, chromium].filter((x) => x).join(":"),
   };
 }
 
@@ -28,16 +28,21 @@ export async function nodeGpu(): Promise<GPU> {
   try {
     ({ create } = (await import("webgpu")) as { create: typeof create });
   } catch (e) {
-    throw new UnavailableError(`running WGSL in node needs the package webgpu: npm install webgpu (${(e as Error).message})`);
+    throw new UnavailableError(
+      `running WGSL in node needs the package webgpu: npm install webgpu (${(e as Error).message})`,
+    );
   }
   const real = create([]);
   if (await real.requestAdapter()) return real;
   const env = softwareEnv();
   // Vulkan's loader reads these at each new instance.
-  for (const name of ["VK_ICD_FILENAMES", "XDG_RUNTIME_DIR"]) if (env[name] !== undefined) process.env[name] ??= env[name];
+  for (const name of ["VK_ICD_FILENAMES", "XDG_RUNTIME_DIR"])
+    if (env[name] !== undefined) process.env[name] ??= env[name];
   const software = create([]);
   if (await software.requestAdapter()) return software;
-  const line = Object.entries(env).map(([k, v]) => `${k}=${v}`).join(" ");
+  const line = Object.entries(env)
+    .map(([k, v]) => `${k}=${v}`)
+    .join(" ");
   throw new UnavailableError(
     line === ""
       ? "no WebGPU adapter was found: install a GPU driver with Vulkan, or a software adapter (on Debian: apt-get install chromium libvulkan1)"

@@ -1,4 +1,6 @@
 // What the loader interprets: where buffers lie, which shader each call dispatches, and every Dim as JSON.
+
+import type { Plan, PlanAction, PlanBuffer, PlanDim, PlanKernel, PlanPort } from "../../runtime/webgpu.ts";
 import { assert, must, unreachable } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import { userError } from "../../src/base/diagnostics.ts";
@@ -6,7 +8,6 @@ import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Action, Call, Program } from "../../src/ir/program.ts";
 import type { Port } from "../../src/ir/te.ts";
-import type { Plan, PlanAction, PlanBuffer, PlanDim, PlanKernel, PlanPort } from "../../runtime/webgpu.ts";
 import { reg } from "./expr.ts";
 import type { Helper } from "./helpers.ts";
 import { helperText } from "./helpers.ts";
@@ -25,9 +26,12 @@ export const cellBytes = 4;
 
 type Part = { readonly start: number; readonly end: number };
 
-/** Prints the shaders of a program and the plan that runs them. E303, E304. */
-export function planProgram(p: Program): { readonly plan: Plan; readonly wgsl: string } {
-  return new Planner(p).result();
+/** Prints the shaders of a program and the plan that runs them; weights in parts of `partBytes` at most. E303, E304. */
+export function planProgram(
+  p: Program,
+  partBytes: number = maxBinding,
+): { readonly plan: Plan; readonly wgsl: string } {
+  return new Planner(p, partBytes).result();
 }
 
 class Planner {
@@ -37,21 +41,25 @@ class Planner {
   private readonly buffers: PlanBuffer[] = [];
   private readonly bufferIndex = new Map<BufferId, number>();
   private readonly parts: readonly Part[];
-  private readonly kernels: (Omit<PlanKernel, "code"> & { readonly text: string; readonly grid: readonly Dim[] })[] = [];
+  private readonly kernels: (Omit<PlanKernel, "code"> & { readonly text: string; readonly grid: readonly Dim[] })[] =
+    [];
   private readonly kernelIndex = new Map<string, number>();
   private readonly entries = new Set<string>();
   private readonly helpers = new Set<Helper>();
   private slots = 0;
   private words = 1;
 
-  constructor(p: Program) {
+  constructor(p: Program, partBytes: number) {
     this.p = p;
-    this.derived = new Map(p.symbols.flatMap((s) => (s.def !== null && s.def !== "data" ? [[s.id, s.def] as const] : [])));
+    this.derived = new Map(
+      p.symbols.flatMap((s) => (s.def !== null && s.def !== "data" ? [[s.id, s.def] as const] : [])),
+    );
     for (const region of ["weights", "prepared", "arena"] as const) {
       const bytes = D.known(p.plan.sizes[region]) ?? 0;
-      if (bytes > 2 ** 32 - 4) throw userError("E303", `the ${region} of ${p.name} need ${bytes} bytes; a GPU buffer has 4 GiB at most`);
+      if (bytes > 2 ** 32 - 4)
+        throw userError("E303", `the ${region} of ${p.name} need ${bytes} bytes; a GPU buffer has 4 GiB at most`);
     }
-    this.parts = weightParts(p);
+    this.parts = weightParts(p, partBytes);
   }
 
   result(): { plan: Plan; wgsl: string } {
@@ -97,12 +105,15 @@ class Planner {
   private prelude(vectors: number): string {
     const storage = (binding: number, name: string, access: string, word = "u32"): string =>
       `@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<${word}>;\n`;
-    const lines = [`// ${identifier(this.p.name)}: every element is one 32-bit word; args are offsets in words, then dims, then scalars.\n`];
+    const lines = [
+      `// ${identifier(this.p.name)}: every element is one 32-bit word; args are offsets in words, then dims, then scalars.\n`,
+    ];
     lines.push(`@group(0) @binding(0) var<uniform> args: array<vec4<i32>, ${vectors}>;\n`);
     for (const [name, binding] of Object.entries(bindingOf)) {
       lines.push(storage(binding, name, "read_write"));
       // The same memory, for kernels that update it atomically.
-      if (this.kernels.some((k) => k.text.includes(`${name}_atomic[`))) lines.push(storage(binding, `${name}_atomic`, "read_write", "atomic<u32>"));
+      if (this.kernels.some((k) => k.text.includes(`${name}_atomic[`)))
+        lines.push(storage(binding, `${name}_atomic`, "read_write", "atomic<u32>"));
     }
     for (let s = 0; s < this.slots; s++) lines.push(storage(firstSlot + s, `weights${s}`, "read"));
     return lines.join("") + helperText(this.helpers);
@@ -119,17 +130,26 @@ class Planner {
 
   private dim(d: Dim): PlanDim {
     switch (d.kind) {
-      case "int": return d.value;
+      case "int":
+        return d.value;
       case "sym": {
         const def = this.derived.get(d.id);
         return def && !this.p.plan.lets.some((l) => l.id === d.id) ? this.dim(def) : [this.symbol(d.id)];
       }
-      case "add": return ["+", d.terms.map((t) => this.dim(t))];
-      case "mul": return ["*", d.terms.map((t) => this.dim(t))];
-      case "max": case "min": case "broadcast": return [d.kind, d.terms.map((t) => this.dim(t))];
-      case "floordiv": return ["/", [this.dim(d.a), this.dim(d.by)]];
-      case "mod": return ["%", [this.dim(d.a), this.dim(d.by)]];
-      default: return unreachable(d, "dim");
+      case "add":
+        return ["+", d.terms.map((t) => this.dim(t))];
+      case "mul":
+        return ["*", d.terms.map((t) => this.dim(t))];
+      case "max":
+      case "min":
+      case "broadcast":
+        return [d.kind, d.terms.map((t) => this.dim(t))];
+      case "floordiv":
+        return ["/", [this.dim(d.a), this.dim(d.by)]];
+      case "mod":
+        return ["%", [this.dim(d.a), this.dim(d.by)]];
+      default:
+        return unreachable(d, "dim");
     }
   }
 
@@ -159,10 +179,14 @@ class Planner {
     const region = this.region(id);
     const root = b.storage?.root ?? null;
     let made: PlanBuffer;
-    if (root !== null) made = { region, root: this.buffer(root), offset: this.dim(D.mul(b.storage!.offset, D.int(cellBytes))) };
+    if (root !== null)
+      made = { region, root: this.buffer(root), offset: this.dim(D.mul(b.storage!.offset, D.int(cellBytes))) };
     else {
       const offset = must(this.p.plan.offsets.get(id), `place of ${b.name}`).offset;
-      made = { region, offset: this.dim(typeof region === "number" ? D.sub(offset, D.int(this.parts[region]!.start)) : offset) };
+      made = {
+        region,
+        offset: this.dim(typeof region === "number" ? D.sub(offset, D.int(this.parts[region]!.start)) : offset),
+      };
     }
     this.bufferIndex.set(id, this.buffers.length);
     return this.buffers.push(made) - 1;
@@ -173,9 +197,13 @@ class Planner {
   }
   private action(a: Action<Call>): PlanAction {
     switch (a.kind) {
-      case "call": return this.call(a.call);
+      case "call":
+        return this.call(a.call);
       case "dim": {
-        const from = "value" in a.from ? { value: this.dim(a.from.value) } : { buffer: this.buffer(a.from.buffer), index: this.dim(a.from.index) };
+        const from =
+          "value" in a.from
+            ? { value: this.dim(a.from.value) }
+            : { buffer: this.buffer(a.from.buffer), index: this.dim(a.from.index) };
         return { do: "dim", symbol: this.symbol(a.id), ...from, min: a.min, max: a.max };
       }
       case "reserve": {
@@ -183,12 +211,25 @@ class Planner {
         const { offset } = must(this.p.plan.offsets.get(a.buffer), `place of ${b.name}`);
         assert(offset.kind === "sym", `the heap buffer ${b.name} has no symbol for its offset`);
         const size = b.storage ? b.storage.size : D.product(b.shape);
-        return { do: "reserve", buffer: this.buffer(a.buffer), symbol: this.symbol(offset.id), bytes: this.dim(D.mul(size, D.int(cellBytes))) };
+        return {
+          do: "reserve",
+          buffer: this.buffer(a.buffer),
+          symbol: this.symbol(offset.id),
+          bytes: this.dim(D.mul(size, D.int(cellBytes))),
+        };
       }
-      case "release": return { do: "release", buffer: this.buffer(a.buffer) };
-      case "if": return { do: "if", cond: this.buffer(a.cond), then: this.actions(a.then), otherwise: this.actions(a.otherwise) };
+      case "release":
+        return { do: "release", buffer: this.buffer(a.buffer) };
+      case "if":
+        return {
+          do: "if",
+          cond: this.buffer(a.cond),
+          then: this.actions(a.then),
+          otherwise: this.actions(a.otherwise),
+        };
       case "loop": {
-        for (const [x, y] of a.swap) assert(this.region(x) === this.region(y), `buffers ${x} and ${y} swap but lie in different regions`);
+        for (const [x, y] of a.swap)
+          assert(this.region(x) === this.region(y), `buffers ${x} and ${y} swap but lie in different regions`);
         return {
           do: "loop",
           trip: a.trip === null ? null : this.dim(a.trip),
@@ -198,7 +239,8 @@ class Planner {
           swap: a.swap.map(([x, y]) => [this.buffer(x), this.buffer(y)] as const),
         };
       }
-      default: return unreachable(a, "action");
+      default:
+        return unreachable(a, "action");
     }
   }
 
@@ -211,7 +253,11 @@ class Planner {
       if (!parts.includes(region)) parts.push(region);
       return `weights${parts.indexOf(region)}`;
     });
-    if (parts.length > maxSlots) throw userError("E304", `a kernel reads constants from ${parts.length} buffers of 128 MiB; WebGPU binds ${maxSlots}`);
+    if (parts.length > maxSlots)
+      throw userError(
+        "E304",
+        `a kernel reads constants from ${parts.length} buffers of 128 MiB; WebGPU binds ${maxSlots}`,
+      );
     this.slots = Math.max(this.slots, parts.length);
     this.words = Math.max(this.words, argumentWords(k));
 
@@ -231,8 +277,12 @@ class Planner {
       this.kernelIndex.set(key, kernel);
     }
     const values = new Map<string, Dim>();
-    k.dims.forEach((id, i) => { values.set(id, must(c.dims[i], `dim ${id} of ${k.name}`)); });
-    k.scalars.forEach((s, i) => { values.set(s.name, must(c.scalars[i], `scalar ${s.name} of ${k.name}`)); });
+    k.dims.forEach((id, i) => {
+      values.set(id, must(c.dims[i], `dim ${id} of ${k.name}`));
+    });
+    k.scalars.forEach((s, i) => {
+      values.set(s.name, must(c.scalars[i], `scalar ${s.name} of ${k.name}`));
+    });
     const grid = this.kernels[kernel]!.grid.map((d) => this.dim(D.substitute(d, (id) => values.get(id) ?? null)));
     while (grid.length > 1 && grid.at(-1) === 1) grid.pop();
     const floats = k.scalars.flatMap((s, i) => (reg(s.dtype) === "f32" ? [k.dims.length + i] : []));
@@ -252,17 +302,21 @@ class Planner {
  * The weights cut where a constant starts, into parts that every adapter can bind. A constant over the limit is a part of its own,
  * for adapters that bind more.
  */
-function weightParts(p: Program): readonly Part[] {
+function weightParts(p: Program, partBytes: number): readonly Part[] {
   const ranges: { start: number; end: number }[] = [];
   const constants = [...p.constants.keys()].map((id) => {
     const b = must(p.buffers.get(id), `buffer ${id}`);
+    assert(b.storage?.root == null, `the constant ${b.name} lies in another buffer`);
     const { offset } = must(p.plan.offsets.get(id), `place of the constant ${b.name}`);
     const start = must(D.known(offset), `static offset of the constant ${b.name}`);
-    return { start, end: start + cellBytes * must(D.known(b.storage ? b.storage.size : D.product(b.shape)), `size of ${b.name}`) };
+    return {
+      start,
+      end: start + cellBytes * must(D.known(b.storage ? b.storage.size : D.product(b.shape)), `size of ${b.name}`),
+    };
   });
   for (const c of constants.sort((a, b) => a.start - b.start || a.end - b.end)) {
     const last = ranges.at(-1);
-    if (last && Math.max(c.end, last.end) - last.start <= maxBinding) last.end = Math.max(c.end, last.end);
+    if (last && Math.max(c.end, last.end) - last.start <= partBytes) last.end = Math.max(c.end, last.end);
     else if (last && c.start < last.end) last.end = Math.max(c.end, last.end);
     else ranges.push({ start: c.start, end: c.end });
   }

@@ -5,13 +5,13 @@ import { assert, InternalError, must, unreachable } from "../../src/base/assert.
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
-import { toDim } from "../../src/ir/expr.ts";
 import type { Expr } from "../../src/ir/expr.ts";
+import { toDim } from "../../src/ir/expr.ts";
 import type { For, Kernel, LoopExpr, Stmt, Store } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import type { Place, Scope } from "./expr.ts";
-import { address, literal, printExpr, reg, stored, toWord } from "./expr.ts";
+import { address, printExpr, reg, stored, toWord } from "./expr.ts";
 import type { Helper } from "./helpers.ts";
 import { sharedSubtrees, walkStmt } from "./walk.ts";
 
@@ -43,7 +43,12 @@ function levelOf(loop: For["loop"]): { level: Level; axis: Axis } | null {
 
 /** A letter, digits and single underscores; the caller adds a suffix that makes it unique and no keyword. */
 export function identifier(name: string): string {
-  return name.replace(/[^A-Za-z0-9]+/g, "_").replace(/^[_0-9]+/, "").replace(/_$/, "") || "v";
+  return (
+    name
+      .replace(/[^A-Za-z0-9]+/g, "_")
+      .replace(/^[_0-9]+/, "")
+      .replace(/_$/, "") || "v"
+  );
 }
 
 /**
@@ -110,7 +115,9 @@ class Printer {
     for (const s of k.scalars) {
       this.names.set(s.name, this.fresh(s.name));
       const r = reg(s.dtype);
-      this.emit(`let ${this.names.get(s.name)} = ${r === "i32" ? word(at++) : r === "bool" ? `${word(at++)} != 0` : `bitcast<${r}>(${word(at++)})`};`);
+      this.emit(
+        `let ${this.names.get(s.name)} = ${r === "i32" ? word(at++) : r === "bool" ? `${word(at++)} != 0` : `bitcast<${r}>(${word(at++)})`};`,
+      );
     }
   }
 
@@ -139,7 +146,13 @@ class Printer {
   }
 
   /** What the body needs of the dispatch: the most iterations of any loop of each axis. */
-  private survey(): { grid: Record<Axis, Dim>; workgroup: Record<Axis, number>; used: Set<string>; atomic: Set<BufferId>; readsItsWrites: boolean } {
+  private survey(): {
+    grid: Record<Axis, Dim>;
+    workgroup: Record<Axis, number>;
+    used: Set<string>;
+    atomic: Set<BufferId>;
+    readsItsWrites: boolean;
+  } {
     const grid: Record<Axis, Dim> = { x: D.one, y: D.one, z: D.one };
     const workgroup: Record<Axis, number> = { x: 1, y: 1, z: 1 };
     const used = new Set<string>();
@@ -158,7 +171,11 @@ class Printer {
         used.add(s.loop);
         const count = D.ceildiv(this.extentDim(s), D.int(s.step));
         if (at.level === "block") grid[at.axis] = D.max(D.one, grid[at.axis], count);
-        else workgroup[at.axis] = Math.max(workgroup[at.axis], must(D.known(count), `constant extent of ${s.loop} in ${this.k.name}`));
+        else
+          workgroup[at.axis] = Math.max(
+            workgroup[at.axis],
+            must(D.known(count), `constant extent of ${s.loop} in ${this.k.name}`),
+          );
       },
       expr: (e) => {
         if (e.kind === "load") reads.add(e.buffer);
@@ -168,14 +185,26 @@ class Printer {
     const fits = x <= maxWorkgroup.x && y <= maxWorkgroup.y && z <= maxWorkgroup.z && x * y * z <= maxWorkgroup.all;
     assert(fits, `kernel ${this.k.name}: a workgroup of ${x}x${y}x${z}`);
     const shared = (p: Buffer): boolean => reads.has(p.id) && writes.has(p.id);
-    return { grid, workgroup, used, atomic, readsItsWrites: this.k.params.some(shared) || this.k.mayOverlap.length > 0 };
+    return {
+      grid,
+      workgroup,
+      used,
+      atomic,
+      readsItsWrites: this.k.params.some(shared) || this.k.mayOverlap.length > 0,
+    };
   }
 
   /** The extent of a block or thread loop as a Dim over the kernel's dims and scalars. */
   private extentDim(s: For): Dim {
     const broadcast = (e: Expr): Dim | null => {
       // How ofDim writes a broadcast: select(a == 1, b, a).
-      if (e.kind === "select" && e.cond.kind === "binary" && e.cond.op === "eq" && e.cond.b.kind === "const" && Number(e.cond.b.value) === 1) {
+      if (
+        e.kind === "select" &&
+        e.cond.kind === "binary" &&
+        e.cond.op === "eq" &&
+        e.cond.b.kind === "const" &&
+        Number(e.cond.b.value) === 1
+      ) {
         const [a, b] = [toDim(e.b, broadcast), toDim(e.a, broadcast)];
         if (a && b && toDim(e.cond.a, broadcast) === a) return D.broadcast(a, b);
       }
@@ -196,8 +225,11 @@ class Printer {
       this.emit(`if (block >= ${extents.join(" * ")}) { return; }`);
       blocks.forEach((a, i) => {
         const inner = extents.slice(0, i);
-        const q = inner.length === 0 ? "block" : inner.length === 1 ? `block / ${inner[0]}` : `block / (${inner.join(" * ")})`;
-        this.emit(`let block_${a} = ${i === blocks.length - 1 ? q : inner.length === 0 ? `${q} % ${extents[i]}` : `(${q}) % ${extents[i]}`};`);
+        const q =
+          inner.length === 0 ? "block" : inner.length === 1 ? `block / ${inner[0]}` : `block / (${inner.join(" * ")})`;
+        this.emit(
+          `let block_${a} = ${i === blocks.length - 1 ? q : inner.length === 0 ? `${q} % ${extents[i]}` : `(${q}) % ${extents[i]}`};`,
+        );
       });
     } else for (const a of blocks) this.emit(`let block_${a} = i32(group.${a});`);
     for (const a of axes) if (this.used.has(`thread.${a}`)) this.emit(`let thread_${a} = i32(local.${a});`);
@@ -205,15 +237,25 @@ class Printer {
 
   private dim(d: Dim): string {
     switch (d.kind) {
-      case "int": return String(d.value);
-      case "sym": return this.scope.variable(d.id);
-      case "add": return `(${d.terms.map((t) => this.dim(t)).join(" + ")})`;
-      case "mul": return `(${d.terms.map((t) => this.dim(t)).join(" * ")})`;
-      case "max": case "min": return d.terms.map((t) => this.dim(t)).reduce((a, b) => `${d.kind}(${a}, ${b})`);
-      case "broadcast": return d.terms.map((t) => this.dim(t)).reduce((a, b) => `select(${a}, ${b}, ${a} == 1)`);
-      case "floordiv": return `${this.scope.use("floordiv_i")}(${this.dim(d.a)}, ${this.dim(d.by)})`;
-      case "mod": return `${this.scope.use("floormod_i")}(${this.dim(d.a)}, ${this.dim(d.by)})`;
-      default: return unreachable(d, "dim");
+      case "int":
+        return String(d.value);
+      case "sym":
+        return this.scope.variable(d.id);
+      case "add":
+        return `(${d.terms.map((t) => this.dim(t)).join(" + ")})`;
+      case "mul":
+        return `(${d.terms.map((t) => this.dim(t)).join(" * ")})`;
+      case "max":
+      case "min":
+        return d.terms.map((t) => this.dim(t)).reduce((a, b) => `${d.kind}(${a}, ${b})`);
+      case "broadcast":
+        return d.terms.map((t) => this.dim(t)).reduce((a, b) => `select(${a}, ${b}, ${a} == 1)`);
+      case "floordiv":
+        return `${this.scope.use("floordiv_i")}(${this.dim(d.a)}, ${this.dim(d.by)})`;
+      case "mod":
+        return `${this.scope.use("floormod_i")}(${this.dim(d.a)}, ${this.dim(d.by)})`;
+      default:
+        return unreachable(d, "dim");
     }
   }
 
@@ -230,7 +272,9 @@ class Printer {
     if (name === undefined) {
       name = `${this.entry}_table${this.tables.size}`;
       this.tables.set(key, name);
-      this.globals.push(`const ${name} = array<u32, ${values.length}>(${values.map((v) => tableWord(v, dtype)).join(", ")});`);
+      this.globals.push(
+        `const ${name} = array<u32, ${values.length}>(${values.map((v) => tableWord(v, dtype)).join(", ")});`,
+      );
     }
     return name;
   }
@@ -274,7 +318,7 @@ class Printer {
       }
       case "if": {
         const [cond] = this.printAll(s.cond).texts;
-        this.block(`if (${cond})`, s.then, s.otherwise ? "} else {" : "}");
+        this.block(`if ${cond}`, s.then, s.otherwise ? "} else {" : "}");
         if (!s.otherwise) return;
         this.indent++;
         this.stmt(s.otherwise);
@@ -286,7 +330,7 @@ class Printer {
         this.emit("loop {");
         this.indent++;
         const [cond] = this.printAll(s.cond).texts;
-        this.emit(`if (!(${cond})) { break; }`);
+        this.emit(`if !(${cond}) { break; }`);
         this.stmt(s.body);
         this.indent--;
         this.emit("}");
@@ -309,7 +353,6 @@ class Printer {
         return;
       }
       case "for": {
-        assert((s.pointers ?? []).length === 0, "WGSL takes no moving pointers");
         const at = levelOf(s.loop);
         if (at === null) this.serial(s);
         else this.parallel(s, at.level, at.axis);
@@ -330,7 +373,23 @@ class Printer {
     }
     this.names.set(s.v, v);
     this.naturals.add(s.v);
-    this.block(`for (var ${v} = 0i; ${v} < ${limit}; ${v} += ${s.step}i)`, s.body);
+    const pointers = s.pointers ?? [];
+    for (const p of pointers) {
+      const { place } = this.scope.buffer(p.buffer);
+      const [init] = this.printAll(p.init).texts;
+      const name = this.fresh(p.name);
+      this.emit(`var ${name}: i32 = ${place.kind === "storage" ? `${place.offset} + (${init})` : init};`);
+      this.names.set(p.name, name);
+    }
+    this.emit(`for (var ${v} = 0i; ${v} < ${limit}; ${v} += ${s.step}i) {`);
+    this.indent++;
+    this.stmt(s.body);
+    for (const p of pointers) {
+      const [step] = this.printAll(p.step).texts;
+      this.emit(`${this.names.get(p.name)} += ${step};`);
+    }
+    this.indent--;
+    this.emit("}");
   }
 
   private parallel(s: For, level: Level, axis: Axis): void {
@@ -361,7 +420,10 @@ class Printer {
   }
 
   private alloc(b: Buffer): void {
-    const size = must(D.known(b.storage ? b.storage.size : D.product(b.shape)), `constant size of ${b.name} in ${this.k.name}`);
+    const size = must(
+      D.known(b.storage ? b.storage.size : D.product(b.shape)),
+      `constant size of ${b.name} in ${this.k.name}`,
+    );
     switch (b.scope) {
       case "workgroup": {
         const name = `${this.entry}_${this.fresh(b.name)}`;
@@ -370,7 +432,8 @@ class Printer {
         this.buffers.set(b.id, { buffer: b, place: { kind: "workgroup", name, atomic } });
         return;
       }
-      case "register": case "stack": {
+      case "register":
+      case "stack": {
         const name = this.fresh(b.name);
         const scalar = b.shape.length === 0;
         const type = reg(b.dtype);
@@ -385,13 +448,12 @@ class Printer {
 
   private store(s: Store): void {
     const { buffer, place } = this.scope.buffer(s.buffer);
-    assert(s.via === undefined, "WGSL takes no moving pointers");
     const { scope } = this.printAll(...s.index, s.value);
     if (place.kind === "scalar") {
       this.emit(`${place.name} = ${stored(s.value, buffer.dtype, scope)};`);
       return;
     }
-    const cell = `${place.name}[${address(place, s.index, scope)}]`;
+    const cell = `${place.name}[${address(place, s, scope)}]`;
     if (place.kind === "array") this.emit(`${cell} = ${stored(s.value, buffer.dtype, scope)};`);
     else if (!place.atomic) this.emit(`${cell} = ${toWord(s.value, buffer.dtype, scope)};`);
     else if (s.atomic === undefined) this.emit(`atomicStore(&${cell}, ${toWord(s.value, buffer.dtype, scope)});`);
@@ -412,7 +474,12 @@ class Printer {
     }
     const [add, seen] = [this.fresh("value"), this.fresh("seen")];
     const old = `bitcast<${r}>(${seen})`;
-    const next = op === "add" ? `${old} + ${add}` : r === "f32" ? `${this.scope.use("max_f")}(${old}, ${add})` : `max(${old}, ${add})`;
+    const next =
+      op === "add"
+        ? `${old} + ${add}`
+        : r === "f32"
+          ? `${this.scope.use("max_f")}(${old}, ${add})`
+          : `max(${old}, ${add})`;
     this.emit(`let ${add}: ${r} = ${value};`);
     this.emit(`var ${seen} = atomicLoad(&${cell});`);
     this.emit(`loop {`);

@@ -5,15 +5,29 @@ import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 /** The operands of an expression. */
 export function operands(e: LoopExpr): readonly LoopExpr[] {
   switch (e.kind) {
-    case "const": case "var": return [];
-    case "load": return e.index;
-    case "table": return [e.index];
-    case "unary": case "cast": case "bitcast": case "splat": case "lanes": return [e.x];
-    case "ramp": return [e.base];
-    case "binary": return [e.a, e.b];
-    case "mulAdd": return [e.a, e.b, e.c];
-    case "select": return [e.cond, e.a, e.b];
-    default: return unreachable(e, "operands");
+    case "const":
+    case "var":
+      return [];
+    case "load":
+      return e.index;
+    case "table":
+      return [e.index];
+    case "unary":
+    case "cast":
+    case "bitcast":
+    case "splat":
+    case "lanes":
+      return [e.x];
+    case "ramp":
+      return [e.base];
+    case "binary":
+      return [e.a, e.b];
+    case "mulAdd":
+      return [e.a, e.b, e.c];
+    case "select":
+      return [e.cond, e.a, e.b];
+    default:
+      return unreachable(e, "operands");
   }
 }
 
@@ -31,15 +45,41 @@ export function walkStmt(root: Stmt, f: Visitor): void {
   const stmt = (s: Stmt): void => {
     f.stmt(s);
     switch (s.kind) {
-      case "seq": s.body.forEach(stmt); break;
-      case "let": expr(s.value); stmt(s.body); break;
-      case "if": expr(s.cond); stmt(s.then); if (s.otherwise) stmt(s.otherwise); break;
-      case "while": expr(s.cond); stmt(s.body); break;
-      case "alloc": stmt(s.body); break;
-      case "for": expr(s.extent); stmt(s.body); break;
-      case "store": s.index.forEach(expr); expr(s.value); break;
-      case "barrier": break;
-      default: unreachable(s, "walkStmt");
+      case "seq":
+        s.body.forEach(stmt);
+        break;
+      case "let":
+        expr(s.value);
+        stmt(s.body);
+        break;
+      case "if":
+        expr(s.cond);
+        stmt(s.then);
+        if (s.otherwise) stmt(s.otherwise);
+        break;
+      case "while":
+        expr(s.cond);
+        stmt(s.body);
+        break;
+      case "alloc":
+        stmt(s.body);
+        break;
+      case "for":
+        expr(s.extent);
+        for (const p of s.pointers ?? []) {
+          expr(p.init);
+          expr(p.step);
+        }
+        stmt(s.body);
+        break;
+      case "store":
+        s.index.forEach(expr);
+        expr(s.value);
+        break;
+      case "barrier":
+        break;
+      default:
+        unreachable(s, "walkStmt");
     }
   };
   stmt(root);
