@@ -50,6 +50,13 @@ export class GraphMaker implements GraphBuilder {
   symbol(s: Sym): void {
     if (!this.symbols.some((x) => x.id === s.id)) this.symbols.push(s);
   }
+  /** Fresh symbols are numbered from n. */
+  startSymbolsAt(n: number): void {
+    this.nextSymbol.n = Math.max(this.nextSymbol.n, n);
+  }
+  rename(v: ValueId, name: string): void {
+    this.values.set(v, { ...this.get(v), name });
+  }
   input(name: string, type: ValueType, known?: PartialTensor | null): ValueId {
     const id = this.value(name, type, known ? { known } : {});
     this.inputs.push(id);

@@ -1,0 +1,268 @@
+// From a T program whose buffers have storage to a P program: schedules, kernels, memory.
+import { must } from "../src/base/assert.ts";
+import type { BufferId, SymbolId } from "../src/base/brand.ts";
+import * as D from "../src/ir/dim.ts";
+import type { Dim, Ranges } from "../src/ir/dim.ts";
+import type { Kernel, LoopExpr, Stmt } from "../src/ir/loops.ts";
+import type { Action, Binding, Call, Program } from "../src/ir/program.ts";
+import { exprsOf, mapExpr, mapStmt, visitActions, visitExpr, visitStmt } from "../src/ir/rewrite.ts";
+import type { Schedule } from "../src/ir/schedule.ts";
+import { type Buffer, dense } from "../src/ir/storage.ts";
+import { rangesOf } from "../src/ir/symbolic.ts";
+import type { TargetInfo } from "../src/ir/target.ts";
+import type { Group, TeAction, TeProgram } from "../src/ir/te.ts";
+import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
+import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
+import { planMemory } from "./memory/plan.ts";
+import { applySchedule } from "./schedule/apply.ts";
+import { chooseSchedule } from "./schedule/rules.ts";
+
+export type LowerOptions = { readonly target: TargetInfo; readonly strict: boolean; readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void };
+
+export function lowerProgram(p: TeProgram, options: LowerOptions): Program {
+  return new Lowering(p, options).run();
+}
+
+class Lowering {
+  private readonly p: TeProgram;
+  private readonly options: LowerOptions;
+  private readonly buffers: Map<BufferId, Buffer>;
+  private readonly kernels: Kernel[] = [];
+  private readonly ranges: Ranges;
+  private readonly dims: ReadonlySet<string>;
+  private nextBuffer: number;
+  constructor(p: TeProgram, options: LowerOptions) {
+    this.p = p;
+    this.options = options;
+    this.buffers = new Map(p.buffers);
+    this.nextBuffer = Math.max(0, ...[...p.buffers.keys()].map((k) => k + 1));
+    this.ranges = rangesOf(p.symbols);
+    const counters: string[] = [];
+    visitActions(p.actions, (a) => { if (a.kind === "loop") counters.push(a.counter); });
+    this.dims = new Set<string>([...p.symbols.map((s) => s.id), ...counters, "$seed"]);
+  }
+  run(): Program {
+    const target = this.options.target;
+    const run = withHeap(this.actions(this.p.actions), this.p, this.buffers);
+    const usages = this.kernels.map(usageOf);
+    const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
+    const live = liveness(run, usages, this.buffers, ports.inputs, ports.outputs);
+    const arena = new Map([...live.intervals].filter(([id]) => {
+      const b = this.buffers.get(id)!;
+      return b.scope === "arena" || (b.scope === "io" && target.ioInArena);
+    }));
+    const roots = (scope: Buffer["scope"]): BufferId[] => [...this.buffers.values()].filter((b) => b.scope === scope && rootOf(this.buffers, b.id) === b.id).map((b) => b.id);
+    const plan = planMemory({
+      buffers: this.buffers, weights: roots("weights"), prepared: roots("prepared"), arena, heap: roots("heap"), symbols: this.p.symbols, target,
+      inPlace: new Map(),
+    });
+    const shared = shareKernels(this.kernels, run, (id) => rootOf(this.buffers, id), (a, b) => sharesMemory(a, b, this.buffers), target);
+    return {
+      name: this.p.name,
+      symbols: this.p.symbols,
+      bindings: bindingsOf(this.p, this.buffers),
+      inputs: this.p.inputs,
+      outputs: this.p.outputs,
+      kernels: shared.kernels,
+      init: [],
+      run: shared.actions,
+      buffers: this.buffers,
+      constants: this.p.constants,
+      plan,
+    };
+  }
+  private fresh(): BufferId {
+    return this.nextBuffer++ as BufferId;
+  }
+  private actions(list: readonly TeAction[]): Action<Call>[] {
+    return list.map((a): Action<Call> => {
+      switch (a.kind) {
+        case "call": return { kind: "call", call: a.call.kind === "group" ? this.group(a.call.group) : this.ready(a.call.kernel, a.call.args, a.call.scalars) };
+        case "loop": return { ...a, body: this.actions(a.body) };
+        case "if": return { ...a, then: this.actions(a.then), otherwise: this.actions(a.otherwise) };
+        default: return a;
+      }
+    });
+  }
+  /** A group under the schedule that the rules choose. */
+  private group(g: Group): Call {
+    const { target, strict } = this.options;
+    const buffer = (id: BufferId): Buffer => must(this.buffers.get(id), `buffer ${id}`);
+    const schedule = chooseSchedule(g, { target, buffer, ranges: this.ranges, strict });
+    const nest = applySchedule(g, schedule, { buffer, ranges: this.ranges, lanes: vectorLanes(target), freshBuffer: () => this.fresh() });
+    this.options.report?.(g, schedule, nest);
+    const root = must(g.stages.find((s) => s.id === g.root), "the root");
+    return this.finish(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nest, (id) => buffer(id));
+  }
+  /** A kernel that an op wrote in loops. Its parameters are bound by position. */
+  private ready(k: Kernel, args: readonly BufferId[], scalars: readonly Dim[]): Call {
+    const own = new Map<BufferId, BufferId>(k.params.map((p, i) => [p.id, args[i]!]));
+    // Local buffers get ids apart from the program's.
+    visitStmt(k.body, (s) => { if (s.kind === "alloc") own.set(s.buffer.id, this.fresh()); });
+    const memo = new Map<LoopExpr, LoopExpr>();
+    const expr = (e: LoopExpr): LoopExpr => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: must(own.get(x.buffer), "a parameter") } : x), memo);
+    const body = mapStmt(k.body, (s) => {
+      if (s.kind === "store") return { ...s, buffer: must(own.get(s.buffer), "a parameter") };
+      return s.kind === "alloc" ? { ...s, buffer: { ...s.buffer, id: own.get(s.buffer.id)! } } : s;
+    }, expr);
+    return this.finish(k.name, body, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
+  }
+  private finish(name: string, nest: Stmt, buffer: (id: BufferId) => Buffer, scalars: Kernel["scalars"] = [], scalarArgs: readonly Dim[] = []): Call {
+    const locals = new Set<BufferId>();
+    visitStmt(nest, (s) => { if (s.kind === "alloc") locals.add(s.buffer.id); });
+    const used = new Set<BufferId>();
+    const note = (s: Stmt): void => {
+      for (const e of exprsOf(s)) visitExpr(e, (x) => { if (x.kind === "load" && !locals.has(x.buffer)) used.add(x.buffer); });
+      if (s.kind === "store" && !locals.has(s.buffer)) used.add(s.buffer);
+    };
+    visitStmt(nest, note);
+    const params = [...used].map((id) => {
+      const b = buffer(id);
+      // The call passes the address of the first element: where the buffer lies in its root is no business of the kernel.
+      return { ...b, scope: b.scope, storage: { ...(b.storage ?? dense(b.shape)), root: null, offset: D.zero } };
+    });
+    const body = lowerNest(nest, params, { target: this.options.target, ranges: this.ranges, freshBuffer: () => this.fresh() });
+    return this.close(name, body, params, scalars, scalarArgs);
+  }
+  /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
+  private close(name: string, body: Stmt, params: readonly Buffer[], scalars: Kernel["scalars"], scalarArgs: readonly Dim[]): Call {
+    const all = [...params];
+    const lifted = mapStmt(body, (s) => {
+      if (s.kind !== "alloc" || s.buffer.scope !== "stack") return s;
+      const b: Buffer = { ...s.buffer, scope: "arena" };
+      this.buffers.set(b.id, b);
+      all.push(b);
+      return s.body;
+    }, (e) => e);
+    const dims = new Set<SymbolId>();
+    const bound = new Set<string>();
+    visitStmt(lifted, (s) => {
+      if (s.kind === "for") bound.add(s.v);
+      for (const e of exprsOf(s)) visitExpr(e, (x) => { if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId); });
+    });
+    const kernel: Kernel = { name, params: all, scalars, dims: [...dims].filter((d) => !bound.has(d)), mayOverlap: [], body: lifted };
+    this.kernels.push(kernel);
+    return { kernel: this.kernels.length - 1, args: all.map((b) => b.id), scalars: scalarArgs, dims: kernel.dims.map((d) => D.sym(d)) };
+  }
+}
+
+/** True when two buffers may have bytes in common: parts of one root. */
+function sharesMemory(a: BufferId, b: BufferId, buffers: ReadonlyMap<BufferId, Buffer>): boolean {
+  return rootOf(buffers, a) === rootOf(buffers, b);
+}
+
+/** Buffers in canonical numbering, and equal kernels merged; names k00_stem. */
+function shareKernels(
+  kernels: readonly Kernel[], actions: readonly Action<Call>[], _root: (id: BufferId) => BufferId, shares: (a: BufferId, b: BufferId) => boolean, target: TargetInfo,
+): { kernels: Kernel[]; actions: Action<Call>[] } {
+  const byText = new Map<string, number>();
+  const out: Kernel[] = [];
+  const share = (call: Call): Call => {
+    const k = kernels[call.kernel]!;
+    const overlap: [number, number][] = [];
+    call.args.forEach((a, i) => call.args.forEach((b, j) => { if (i < j && a !== b && shares(a, b)) overlap.push([i, j]); }));
+    const canonical = canonicalKernel({ ...k, mayOverlap: overlap });
+    const text = JSON.stringify({ ...canonical, name: "" }, (_key, v: unknown) => (typeof v === "bigint" ? `${v}n` : Object.is(v, -0) ? "-0" : typeof v === "number" && !Number.isFinite(v) ? String(v) : v));
+    let n = byText.get(text);
+    if (n === undefined) {
+      n = out.length;
+      byText.set(text, n);
+      out.push(finishKernel({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }, target));
+    }
+    return { ...call, kernel: n };
+  };
+  const walk = (list: readonly Action<Call>[]): Action<Call>[] => list.map((a): Action<Call> => {
+    switch (a.kind) {
+      case "call": return { kind: "call", call: share(a.call) };
+      case "loop": return { ...a, body: walk(a.body) };
+      case "if": return { ...a, then: walk(a.then), otherwise: walk(a.otherwise) };
+      default: return a;
+    }
+  });
+  const walked = walk(actions);
+  return { kernels: out, actions: walked };
+}
+function canonicalKernel(k: Kernel): Kernel {
+  const ids = new Map<BufferId, BufferId>();
+  const id = (b: BufferId): BufferId => {
+    let n = ids.get(b);
+    if (n === undefined) ids.set(b, (n = ids.size as BufferId));
+    return n;
+  };
+  const local = (b: Buffer, name: string): Buffer => ({ ...b, id: id(b.id), name, scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena" });
+  const params = k.params.map((p, i) => local(p, `p${i}`));
+  const memo = new Map<LoopExpr, LoopExpr>();
+  const expr = (e: LoopExpr): LoopExpr => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: id(x.buffer) } : x), memo);
+  const body = mapStmt(k.body, (s) => {
+    if (s.kind === "store") return { ...s, buffer: id(s.buffer) };
+    return s.kind === "alloc" ? { ...s, buffer: local(s.buffer, s.buffer.name) } : s;
+  }, expr);
+  return { ...k, params, body };
+}
+
+/** Where the symbols come from: the first input axis that is exactly the symbol. */
+function bindingsOf(p: TeProgram, buffers: ReadonlyMap<BufferId, Buffer>): Binding[] {
+  const out: Binding[] = [];
+  for (const s of p.symbols) {
+    if (s.def !== null) continue;
+    let found = false;
+    p.inputs.forEach((port, input) => {
+      buffers.get(port.buffer)!.shape.forEach((d, axis) => {
+        if (found || d.kind !== "sym" || d.id !== s.id) return;
+        found = true;
+        out.push({ id: s.id, input, axis, min: s.min, max: s.max });
+      });
+    });
+  }
+  return out;
+}
+
+/** Buffers whose size is known only during the run move to the heap: reserved before their first use, released after the last. */
+function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, Buffer>): Action<Call>[] {
+  const data = new Set<SymbolId>(p.symbols.filter((s) => s.def === "data").map((s) => s.id));
+  visitActions(p.actions, (a) => { if (a.kind === "loop") data.add(a.counter); });
+  const moved = new Set<BufferId>();
+  for (const b of buffers.values()) {
+    if (b.scope === "weights" || rootOf(buffers, b.id) !== b.id) continue;
+    const syms = D.symbolsOf((b.storage ?? dense(b.shape)).size);
+    if ([...syms].some((s) => data.has(s))) moved.add(b.id);
+  }
+  if (moved.size === 0) return actions;
+  for (const b of [...buffers.values()]) if (moved.has(rootOf(buffers, b.id))) buffers.set(b.id, { ...b, scope: "heap" });
+  const outputs = new Set(p.outputs.map((o) => rootOf(buffers, o.buffer)));
+  const touched = (a: Action<Call>): Set<BufferId> => {
+    const ids = new Set<BufferId>();
+    visitActions([a], (x) => {
+      const add = (id: BufferId): void => { const r = rootOf(buffers, id); if (moved.has(r)) ids.add(r); };
+      switch (x.kind) {
+        case "call": x.call.args.forEach(add); break;
+        case "dim": if ("buffer" in x.from) add(x.from.buffer); break;
+        case "if": add(x.cond); break;
+        case "loop": if (x.cond !== null) add(x.cond); for (const [s, t] of x.swap) { add(s); add(t); } break;
+        case "reserve": case "release": break;
+      }
+    });
+    return ids;
+  };
+  // A buffer is reserved in the innermost list that holds all of its uses.
+  const place = (list: readonly Action<Call>[], reserved: ReadonlySet<BufferId>): Action<Call>[] => {
+    const uses = list.map(touched);
+    const out: Action<Call>[] = [];
+    const now = new Set(reserved);
+    list.forEach((a, k) => {
+      const nested = a.kind === "loop" || a.kind === "if";
+      const mine = [...uses[k]!].filter((id) => !now.has(id) && (!nested || uses.some((u, j) => j !== k && u.has(id)) || outputs.has(id) || touchesInBoth(a, id, touched)));
+      for (const id of mine) { out.push({ kind: "reserve", buffer: id }); now.add(id); }
+      out.push(a.kind === "loop" ? { ...a, body: place(a.body, now) } : a.kind === "if" ? { ...a, then: place(a.then, now), otherwise: place(a.otherwise, now) } : a);
+      for (const id of uses[k]!) {
+        if (reserved.has(id) || outputs.has(id) || !now.has(id)) continue;
+        if (!uses.slice(k + 1).some((u) => u.has(id))) out.push({ kind: "release", buffer: id });
+      }
+    });
+    return out;
+  };
+  return place(actions, new Set());
+}
+function touchesInBoth(a: Action<Call>, id: BufferId, touched: (a: Action<Call>) => Set<BufferId>): boolean {
+  return a.kind === "if" && a.then.some((x) => touched(x).has(id)) && a.otherwise.some((x) => touched(x).has(id));
+}
