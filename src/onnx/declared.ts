@@ -3,7 +3,7 @@ import type { SymbolId } from "../base/brand.ts";
 import { type Diagnostic, diagnostic } from "../base/diagnostics.ts";
 import type { Dim, Sym } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
-import type { AnyNode, Graph, Value } from "../ir/graph.ts";
+import type { AnyNode, Attrs, AttrValue, Graph, Value } from "../ir/graph.ts";
 import type { PartialTensor } from "../ir/opdef.ts";
 import type { ValueType } from "../ir/types.ts";
 import type { GraphProto } from "./schema.ts";
@@ -98,12 +98,13 @@ function renameGraph(g: Graph, rename: Rename): Graph {
   };
 }
 function renameNode(n: AnyNode, rename: Rename): AnyNode {
-  const attrs = n.attrs as Readonly<Record<string, unknown>>;
-  if (!Object.values(attrs).some(isGraph)) return n;
-  return {
-    ...n,
-    attrs: Object.fromEntries(Object.entries(attrs).map(([k, a]) => [k, isGraph(a) ? renameGraph(a, rename) : a])),
+  const attrs = n.attrs as Attrs;
+  const value = (a: AttrValue | undefined): AttrValue | undefined => {
+    if (Array.isArray(a) && a.some(isGraph)) return a.map((g: Graph) => renameGraph(g, rename));
+    return isGraph(a) ? renameGraph(a, rename) : a;
   };
+  const renamed = Object.entries(attrs).map(([k, a]) => [k, value(a)] as const);
+  return renamed.every(([k, a]) => a === attrs[k]) ? n : { ...n, attrs: Object.fromEntries(renamed) };
 }
 function isGraph(a: unknown): a is Graph {
   return typeof a === "object" && a !== null && "nodes" in a && "values" in a;

@@ -22,7 +22,8 @@ export function readExternal(
   if (location === null || location === "") return fail("its external data has no location");
   if (directory === null) return fail(`its data lies in the file "${location}", but the model's folder is not known`);
   const offset = number(entry("offset") ?? "0");
-  const length = number(entry("length") ?? String(size));
+  const stated = entry("length");
+  const length = stated === null ? size : number(stated);
   if (offset === null || length === null) return fail("offset or length of its external data is no number");
   if (length !== size) return fail(`${length} bytes of external data where ${size} belong`);
   const path = join(directory, location.replaceAll("\\", "/"));

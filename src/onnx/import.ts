@@ -1,11 +1,11 @@
 // ONNX to G. All problems of a model are collected and thrown as one UserError.
-import { InternalError } from "../base/assert.ts";
+import { InternalError, must } from "../base/assert.ts";
 import type { SymbolId, ValueId } from "../base/brand.ts";
-import { type Code, type Diagnostic, diagnostic, type Loc, UserError } from "../base/diagnostics.ts";
+import { type Code, type Diagnostic, diagnostic, type Loc, UserError, userError } from "../base/diagnostics.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { GraphMaker } from "../ir/graph-maker.ts";
 import type { OpDef } from "../ir/opdef.ts";
-import type { Tensor, ValueType } from "../ir/types.ts";
+import type { ValueType } from "../ir/types.ts";
 import type { OpTable } from "../ops/index.ts";
 import { NodeAttributes } from "./attributes.ts";
 import { type Body, type BodySpec, carriedTypes } from "./bodies.ts";
@@ -15,7 +15,15 @@ import { bindAttributes, functionKey, resolveAttributes } from "./functions.ts";
 import { type ModelInfo, modelInfo, normalDomain } from "./info.ts";
 import { bodiesOf, topologicalOrder } from "./order.ts";
 import { readModel } from "./proto.ts";
-import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from "./schema.ts";
+import type {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  OperatorSetIdProto,
+  TensorProto,
+} from "./schema.ts";
 import { Frame, type Meaning, Scope } from "./scope.ts";
 import { readTensor } from "./tensors.ts";
 import { checkSize, type DimBounds, InputSymbols } from "./value-types.ts";
@@ -39,9 +47,18 @@ export function importModel(bytes: Uint8Array, options: ImportOptions): Imported
 }
 
 /** Inlined functions and bodies that are read again may multiply what a file says; real models stay far below. */
-const maxNodes = 500_000;
+const maxNodes = 200_000;
 /** How deep bodies and functions may stand in one another. */
 const maxNesting = 64;
+
+/** A node with what its names and attributes mean where it stands. */
+type Call = {
+  readonly n: NodeProto;
+  readonly attributes: ReadonlyMap<string, AttributeProto>;
+  readonly inputs: readonly Meaning[];
+  readonly loc: Loc;
+  readonly scope: Scope;
+};
 
 class Importer {
   private readonly model: ModelProto;
@@ -64,47 +81,34 @@ class Importer {
 
   run(): Imported {
     const proto = this.model.graph!;
-    const opsets = this.opsets(this.model.opsetImport);
+    const opsets = versionsOf(this.model.opsetImport);
+    for (const [domain, version] of opsets)
+      if (version < 1) this.problem("E202", `opset version ${version} of domain "${domain}" does not exist`, null);
     const maker = new GraphMaker(proto.name === "" ? "main" : proto.name);
     const scope = this.scope({ frame: new Frame(maker), opsets });
     const initializers = new Set(proto.initializer.map((t) => t.name));
     const own = proto.input.filter((i) => !initializers.has(i.name));
     this.declare(proto, scope);
     for (const i of own) {
-      this.attempt(
-        null,
-        () => scope.define(i.name, "unknown"),
-        () => {
-          const type = this.symbols.type(i.type, i.name);
-          checkSize(type, `input "${i.name}"`);
-          scope.define(i.name, maker.input(i.name, type));
-        },
-      );
+      const input = this.attempt(null, () => {
+        const type = this.symbols.type(i.type, i.name);
+        checkSize(type, `input "${i.name}"`);
+        return maker.input(i.name, type);
+      });
+      scope.define(i.name, input ?? "unknown");
     }
-    this.attempt(
-      null,
-      () => {},
-      () => this.symbols.checkBounds(),
-    );
+    this.attempt(null, () => this.symbols.checkBounds());
     for (const s of this.symbols.open.values()) maker.symbol(s);
     this.nodes(proto.node, scope);
     const outputs = this.outputs(proto, scope, null);
     if (proto.output.length === 0) this.problem("E105", "the graph has no outputs", null);
+    for (const name of repeated(proto.output.map((o) => o.name)))
+      this.problem("E105", `output "${name}" occurs twice`, null);
     if (this.problems.length > 0 || outputs === null) throw new UserError(this.problems);
     const { graph, warnings } = applyDeclarations(maker.finish(outputs), proto);
     return { graph, info: modelInfo(this.model), warnings: [...this.warnings.values(), ...warnings] };
   }
 
-  private opsets(list: ModelProto["opsetImport"]): ReadonlyMap<string, number> {
-    const found = new Map<string, number>();
-    for (const o of list) {
-      const version = o.version ?? 0;
-      if (version < 1)
-        this.problem("E202", `opset version ${version} of domain "${normalDomain(o.domain)}" does not exist`, null);
-      found.set(normalDomain(o.domain), version);
-    }
-    return found;
-  }
   private scope(o: { readonly frame: Frame } & Partial<Omit<ConstructorParameters<typeof Scope>[0], "load">>): Scope {
     return new Scope({
       outer: null,
@@ -121,26 +125,23 @@ class Importer {
   private problem(code: Code, message: string, loc: Loc | null, hint?: string): void {
     this.problems.push(diagnostic(code, message, { loc: loc ?? undefined, hint }));
   }
-  /** Runs f; a user's mistake is recorded at `loc` and `otherwise` runs. */
-  private attempt(loc: Loc | null, otherwise: () => void, f: () => void): void {
+  /** What f returns, or null: then a user's mistake is recorded, at `loc`. */
+  private attempt<T>(loc: Loc | null, f: () => T): T | null {
     try {
-      f();
+      return f();
     } catch (e) {
       if (!(e instanceof UserError)) throw e;
       for (const d of e.diagnostics) this.problems.push(d.loc || !loc ? d : { ...d, loc });
-      otherwise();
+      return null;
     }
   }
 
   /** Reserves a graph's names, takes its initializers, and reports names that are defined twice. */
   private declare(g: GraphProto, scope: Scope): void {
-    const given = new Set<string>();
     for (const t of g.initializer) scope.initializers.set(t.name, t);
-    for (const i of g.input) {
-      if (given.has(i.name)) this.problem("E105", `input "${i.name}" occurs twice`, scope.cause);
-      given.add(i.name);
-    }
-    for (const t of g.initializer) given.add(t.name);
+    for (const name of repeated(g.input.map((i) => i.name)))
+      this.problem("E105", `input "${name}" occurs twice`, scope.cause);
+    const given = new Set([...g.input.map((i) => i.name), ...g.initializer.map((t) => t.name)]);
     for (const t of g.sparseInitializer) {
       const name = t.values?.name ?? "";
       given.add(name);
@@ -148,19 +149,11 @@ class Importer {
       this.problem("E203", `initializer "${name}" is a sparse tensor, which is not supported`, scope.cause);
     }
     for (const name of g.node.flatMap((n) => n.output))
-      if (given.has(name)) this.problem("E105", `value "${name}" is defined twice`, scope.cause);
+      if (name !== "" && given.has(name)) this.problem("E105", `value "${name}" is defined twice`, scope.cause);
     scope.frame.reserve([...given, ...g.node.flatMap((n) => n.output)]);
   }
   private initializer(t: TensorProto, scope: Scope): Meaning {
-    let found: Meaning = "unknown";
-    this.attempt(
-      null,
-      () => {},
-      () => {
-        found = scope.frame.maker.constant(readTensor(t, this.directory), t.name);
-      },
-    );
-    return found;
+    return this.attempt(null, () => scope.frame.maker.constant(readTensor(t, this.directory), t.name)) ?? "unknown";
   }
   /** The values of a graph's outputs; null when one is unknown. */
   private outputs(g: GraphProto, scope: Scope, loc: Loc | null): ValueId[] | null {
@@ -169,9 +162,6 @@ class Importer {
       if (m === undefined || m === "absent") this.problem("E105", `nothing computes output "${o.name}"`, loc);
       return typeof m === "number" ? [m] : [];
     });
-    const names = g.output.map((o) => o.name);
-    for (const name of new Set(names.filter((n, i) => names.indexOf(n) !== i)))
-      if (loc === null) this.problem("E105", `output "${name}" occurs twice`, loc);
     return found.length === g.output.length ? found : null;
   }
 
@@ -184,26 +174,23 @@ class Importer {
     for (const n of new Set(order.cyclic)) this.problem("E105", "the node depends on its own output", loc(n));
     for (const n of order.nodes) {
       const at = loc(n);
-      this.attempt(
-        at,
-        () => this.undefine(n, scope),
-        () => this.node(n, at, scope),
-      );
+      const outputs = this.attempt(at, () => this.node(n, at, scope));
+      n.output.forEach((name, k) => {
+        if (name !== "") scope.define(name, outputs?.[k] ?? "unknown");
+      });
     }
   }
   private loc(n: NodeProto, index: number, scope: Scope): Loc {
     const name = n.name !== "" ? n.name : (n.output.find((o) => o !== "") ?? `${n.opType}_${index}`);
     return { node: scope.prefix + name, op: n.opType, ...(scope.cause ? { cause: scope.cause } : {}) };
   }
-  private undefine(n: NodeProto, scope: Scope): void {
-    for (const name of n.output) if (name !== "") scope.define(name, "unknown");
-  }
 
-  private node(n: NodeProto, loc: Loc, scope: Scope): void {
+  /** What the node's outputs are; those that are left out are unknown. */
+  private node(n: NodeProto, loc: Loc, scope: Scope): readonly (Meaning | null)[] {
     if (this.nodeCount++ >= maxNodes) {
       if (this.nodeCount === maxNodes + 1)
         this.problem("E105", `the model has more than ${maxNodes} nodes with its functions inlined`, loc);
-      return this.undefine(n, scope);
+      return [];
     }
     const domain = normalDomain(n.domain);
     const attributes = resolveAttributes(n.attribute, scope.attributes);
@@ -212,172 +199,139 @@ class Importer {
       if (m === undefined) this.problem("E105", `input "${name}" is not defined`, loc);
       return m ?? "unknown";
     });
-    if (domain === "" && n.opType === "Constant") return this.constant(n, attributes, scope);
+    const call = { n, attributes, inputs, loc, scope };
+    if (domain === "" && n.opType === "Constant") return this.constant(call);
     const opset = scope.opsets.get(domain) ?? this.ops.newest(domain);
+    const newest = this.ops.newest(domain);
     const def = this.ops.find(domain, n.opType, opset);
     if (def) {
-      if (opset > this.ops.newest(domain))
+      if (opset > newest)
         this.warn(
           `opset ${domain}`,
           diagnostic(
             "W102",
-            `the model uses opset ${opset} of domain "${domain || "ai.onnx"}", of which Ingot knows ${this.ops.newest(domain)}`,
+            `the model uses opset ${opset} of domain "${domain || "ai.onnx"}", of which Ingot knows ${newest}`,
           ),
         );
-      return this.known(
-        def,
-        n,
-        { domain, opset: Math.min(opset, this.ops.newest(domain)), attributes, inputs },
-        loc,
-        scope,
-      );
+      return this.operator(def, domain, Math.min(opset, newest), call);
     }
     const f = this.functions.get(functionKey(n.domain, n.opType, n.overload));
-    if (f) return this.call(f, n, attributes, inputs, loc, scope);
+    if (f) return this.inline(f, call);
     const name = domain === "" ? n.opType : `${domain}.${n.opType}`;
     if (this.ops.knows(domain, n.opType))
       this.problem("E202", `${name} is not supported at opset ${opset}`, loc, "convert the model to a newer opset");
     else this.problem("E201", `the operator ${name} is not supported`, loc);
-    this.bodiesUnknown(n, loc, scope);
-    this.undefine(n, scope);
+    this.checkBodies(call);
+    return [];
   }
   private warn(key: string, d: Diagnostic): void {
     if (!this.warnings.has(key)) this.warnings.set(key, d);
   }
 
-  private constant(n: NodeProto, attributes: ReadonlyMap<string, AttributeProto>, scope: Scope): void {
-    const name = n.output[0] ?? "";
-    const t: Tensor = constantOf([...attributes.values()], this.directory);
-    if (name !== "") scope.define(name, scope.frame.maker.constant(t, scope.valueName(name)));
+  private constant({ n, attributes, scope }: Call): readonly Meaning[] {
+    const t = constantOf([...attributes.values()], this.directory);
+    return [scope.frame.maker.constant(t, scope.valueName(n.output[0] ?? ""))];
   }
 
-  private known(
-    def: OpDef<Attrs>,
-    n: NodeProto,
-    facts: {
-      readonly domain: string;
-      readonly opset: number;
-      readonly attributes: ReadonlyMap<string, AttributeProto>;
-      readonly inputs: readonly Meaning[];
-    },
-    loc: Loc,
-    scope: Scope,
-  ): void {
+  private operator(def: OpDef<Attrs>, domain: string, opset: number, call: Call): readonly (Meaning | null)[] {
+    const { n, attributes, loc, scope } = call;
     const { maker } = scope.frame;
-    const inputs = facts.inputs.map((m) => (typeof m === "number" ? m : null));
     const raw = new NodeAttributes({
-      opset: facts.opset,
+      opset,
       type: n.opType,
-      domain: facts.domain,
-      inputs: facts.inputs.map((m) => m !== "absent"),
+      domain,
+      inputs: call.inputs.map((m) => m !== "absent"),
       outputCount: n.output.length,
-      attributes: facts.attributes,
+      attributes,
       loc,
       directory: this.directory,
     });
-    const hasBodies = [...facts.attributes.values()].some((a) => a.g !== null);
-    if (facts.inputs.includes("unknown")) {
-      if (hasBodies) this.bodiesUnknown(n, loc, scope);
+    const hasBodies = [...attributes.values()].some((a) => a.g !== null);
+    if (call.inputs.includes("unknown")) {
+      if (hasBodies) this.checkBodies(call);
       else internal(def, loc, () => def.parse(raw));
-      return this.undefine(n, scope);
+      return [];
     }
+    const inputs = call.inputs.map((m) => (typeof m === "number" ? m : null));
     const captures: ValueId[] = [];
     if (hasBodies) {
-      if (!def.bodies) raw.fail(`${n.opType} takes no graph`);
+      if (!def.bodies) return raw.fail(`${n.opType} takes no graph`);
       const specs = internal(def, loc, () =>
         def.bodies!(
           inputs.map((i) => (i === null ? null : maker.type(i))),
           raw,
         ),
       );
-      let complete = true;
-      for (const [attr, spec] of Object.entries(specs)) {
-        const g = facts.attributes.get(attr)?.g;
-        if (!g) continue;
-        const body = this.body(g, spec, attr, loc, scope);
-        if (body) {
-          raw.graphs.set(attr, body.graph);
-          captures.push(...body.captures);
-        } else complete = false;
+      const bodies = Object.entries(specs).map(([attr, spec]) => {
+        const g = attributes.get(attr)?.g;
+        return { attr, body: g ? this.body(g, spec, attr, call) : raw.fail(`graph "${attr}" is missing`) };
+      });
+      for (const { attr, body } of bodies) {
+        if (!body) return [];
+        raw.graphs.set(attr, body.graph);
+        captures.push(...body.captures);
       }
-      if (!complete) return this.undefine(n, scope);
     }
     const attrs = internal(def, loc, () => def.parse(raw));
-    for (const a of facts.attributes.keys()) {
+    for (const a of attributes.keys()) {
       if (!raw.read.has(a))
-        this.warn(`${facts.domain}:${n.opType}.${a}`, diagnostic("W104", `attribute "${a}" is ignored`, { loc }));
+        this.warn(`${domain}:${n.opType}.${a}`, diagnostic("W104", `attribute "${a}" is ignored`, { loc }));
     }
     const names = n.output.map((o) => (o === "" ? null : scope.valueName(o)));
     const outputs = maker.node(def, attrs, [...inputs, ...captures], names, loc);
     outputs.forEach((v, k) => {
-      if (v === null) return;
-      checkSize(maker.type(v), `output ${k}`);
-      scope.define(n.output[k]!, v);
+      if (v !== null) checkSize(maker.type(v), `output ${k}`);
     });
+    return outputs;
   }
 
-  /** Inlines a call of a local function. */
-  private call(
-    f: FunctionProto,
-    n: NodeProto,
-    attributes: ReadonlyMap<string, AttributeProto>,
-    inputs: readonly Meaning[],
-    loc: Loc,
-    scope: Scope,
-  ): void {
+  /** The nodes of a local function in place of a call. */
+  private inline(f: FunctionProto, { n, attributes, inputs, loc, scope }: Call): readonly Meaning[] {
     const { frame } = scope;
-    const undo = (why: string): void => {
-      this.problem("E105", why, loc);
-      this.undefine(n, scope);
+    const fail = (why: string): never => {
+      throw userError("E105", why, { loc });
     };
-    if (scope.calls.includes(f)) return undo(`function "${f.name}" calls itself`);
-    if (scope.depth >= maxNesting) return undo("functions and graphs are nested too deeply");
+    if (scope.calls.includes(f)) fail(`function "${f.name}" calls itself`);
+    if (scope.depth >= maxNesting) fail("functions and graphs are nested too deeply");
     if (n.output.length > f.output.length)
-      return undo(`function "${f.name}" has ${f.output.length} outputs, not ${n.output.length}`);
+      fail(`function "${f.name}" has ${f.output.length} outputs, not ${n.output.length}`);
     const inner = this.scope({
       frame,
-      opsets: new Map([...scope.opsets, ...this.opsets(f.opsetImport)]),
+      opsets: new Map([...scope.opsets, ...versionsOf(f.opsetImport)]),
       attributes: bindAttributes(f, attributes),
       calls: [...scope.calls, f],
       cause: loc,
       prefix: `${loc.node}/`,
       depth: scope.depth + 1,
     });
-    f.input.forEach((name, i) => inner.define(name, inputs[i] ?? "absent"));
+    for (const [i, name] of f.input.entries()) inner.define(name, inputs[i] ?? "absent");
     // An output that a node of the function computes gets the caller's name for it; any other is a copy.
-    const computed = new Set(f.node.flatMap((x) => x.output));
-    const renamed = n.output.map((name, i) => {
+    const computed = new Set(f.node.flatMap((x) => x.output).filter((name) => !f.input.includes(name)));
+    const copied = n.output.map((name, i) => {
       const inside = f.output[i]!;
-      if (name === "" || inner.renames.has(inside) || !computed.has(inside) || f.input.includes(inside)) return false;
+      if (name === "" || inner.renames.has(inside) || !computed.has(inside)) return true;
       inner.renames.set(inside, scope.valueName(name));
-      return true;
+      return false;
     });
     this.nodes(f.node, inner);
-    const identity = this.ops.find("", "Identity", this.ops.newest(""));
-    n.output.forEach((name, i) => {
-      if (name === "") return;
-      let m = inner.lookup(f.output[i]!);
-      if (m === undefined || m === "absent") {
-        this.problem("E105", `nothing computes output "${f.output[i]}" of function "${f.name}"`, loc);
-        m = "unknown";
-      }
-      if (typeof m === "number" && !renamed[i] && identity)
-        m = frame.maker.node(identity, {}, [m], [scope.valueName(name)], loc)[0]!;
-      scope.define(name, m);
+    const identity = must(this.ops.find("", "Identity", this.ops.newest("")), "Identity");
+    return n.output.map((name, i) => {
+      const m = inner.lookup(f.output[i]!) ?? "absent";
+      if (name !== "" && m === "absent")
+        return fail(`nothing computes output "${f.output[i]}" of function "${f.name}"`);
+      if (name === "" || typeof m !== "number" || !copied[i]) return m;
+      return must(frame.maker.node(identity, {}, [m], [scope.valueName(name)], loc)[0], "an output");
     });
   }
 
   /** Imports a body graph; where its outputs widen what it carries from one iteration to the next, again with the wider types. */
-  private body(g: GraphProto, spec: BodySpec, attr: string, loc: Loc, scope: Scope): Body | null {
+  private body(g: GraphProto, spec: BodySpec, attr: string, call: Call): Body | null {
     let types = spec.inputs;
-    if (g.input.length !== types.length) {
-      this.problem("E105", `graph "${attr}" has ${g.input.length} inputs where ${types.length} belong`, loc);
-      return null;
-    }
+    if (g.input.length !== types.length)
+      throw userError("E105", `graph "${attr}" has ${g.input.length} inputs where ${types.length} belong`);
     const symbols: SymbolId[] = [];
     for (;;) {
-      const before = this.problems.length;
-      const body = this.bodyOnce(g, types, symbols, attr, loc, scope);
+      const body = this.bodyOnce(g, types, symbols, attr, call);
       if (!body) return null;
       const wider = carriedTypes(types, spec.carried, body.graph, () => {
         const id = `$carried.${this.carriedCount++}` as SymbolId;
@@ -385,7 +339,6 @@ class Importer {
         return id;
       });
       if (wider === null) return body;
-      this.problems.length = before;
       types = wider;
     }
   }
@@ -395,13 +348,9 @@ class Importer {
     types: readonly ValueType[] | null,
     symbols: readonly SymbolId[],
     attr: string,
-    loc: Loc,
-    scope: Scope,
+    { loc, scope }: Call,
   ): Body | null {
-    if (scope.depth >= maxNesting) {
-      this.problem("E105", "functions and graphs are nested too deeply", loc);
-      return null;
-    }
+    if (scope.depth >= maxNesting) throw userError("E105", "functions and graphs are nested too deeply");
     const before = this.problems.length;
     const maker = new GraphMaker(`${loc.node}.${attr}`, scope.frame.maker);
     for (const id of symbols) maker.symbol({ id, min: 0, max: null, def: "data" });
@@ -416,7 +365,7 @@ class Importer {
       depth: scope.depth + 1,
     });
     this.declare(g, inner);
-    g.input.forEach((i, k) => inner.define(i.name, types ? maker.input(i.name, types[k]!) : "unknown"));
+    for (const [k, i] of g.input.entries()) inner.define(i.name, types ? maker.input(i.name, types[k]!) : "unknown");
     this.nodes(g.node, inner);
     const outputs = this.outputs(g, inner, loc);
     return outputs === null || this.problems.length > before
@@ -424,9 +373,17 @@ class Importer {
       : { graph: maker.finish(outputs), captures: frame.captures };
   }
   /** Reports what can be found in the bodies of a node whose inputs or op are not known. */
-  private bodiesUnknown(n: NodeProto, loc: Loc, scope: Scope): void {
-    for (const b of bodiesOf(n)) this.bodyOnce(b.graph, null, [], b.attr, loc, scope);
+  private checkBodies(call: Call): void {
+    for (const b of bodiesOf(call.n)) this.bodyOnce(b.graph, null, [], b.attr, call);
   }
+}
+
+function versionsOf(list: readonly OperatorSetIdProto[]): ReadonlyMap<string, number> {
+  return new Map(list.map((o) => [normalDomain(o.domain), o.version ?? 0]));
+}
+function repeated(names: readonly string[]): Set<string> {
+  const seen = new Set<string>();
+  return new Set(names.filter((n) => seen.has(n) || !seen.add(n)));
 }
 
 /** Anything but a UserError from an op's own functions is a bug of ours: it carries the node. */

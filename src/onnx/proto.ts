@@ -7,7 +7,7 @@ import { absent, type Kind, type MessageName, type Messages, type ModelProto, sc
 /** Protobuf's own default limit. */
 const maxDepth = 100;
 /** Two bytes of a file can make a message; real models have some 100000. */
-const maxMessages = 2_000_000;
+const maxMessages = 1_000_000;
 
 /**
  * The message in `bytes`. raw_data and other byte fields are views into them. Throws a UserError E102 when the bytes are no such

@@ -93,8 +93,11 @@ export function declaredDims(t: TensorTypeProto | null | undefined): readonly (n
  * within exact integers.
  */
 export function checkSize(t: ValueType, what: string): void {
-  if (t.kind !== "tensor") return checkSize(t.of, what);
-  const count = t.tensor.shape.reduce((n, d) => n * Math.max(1, D.known(d) ?? 1), 1);
-  if (count > 2 ** 40)
-    throw userError("E205", `${what} of shape [${t.tensor.shape.map((d) => d.key).join(", ")}] is too large`);
+  if (t.kind !== "tensor") {
+    checkSize(t.of, what);
+    return;
+  }
+  const { shape } = t.tensor;
+  const count = shape.reduce((n, d) => n * Math.max(1, D.known(d) ?? 1), 1);
+  if (count > 2 ** 40) throw userError("E205", `${what} of shape [${shape.map((d) => d.key).join(", ")}] is too large`);
 }
