@@ -1,5 +1,5 @@
 // Builds graphs: adds nodes, infers their outputs' types, and propagates what is known of shape-like values.
-import { InternalError, assert, must } from "../base/assert.ts";
+import { InternalError, must } from "../base/assert.ts";
 import type { BufferId, NodeId, SymbolId, ValueId } from "../base/brand.ts";
 import { type Loc, UserError, userError } from "../base/diagnostics.ts";
 import * as D from "./dim.ts";
@@ -103,7 +103,7 @@ export class GraphMaker implements GraphBuilder {
   node(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[], loc: Loc): readonly (ValueId | null)[] {
     const given = new Map<number, PartialTensor>();
     const types = this.infer(def, attrs, inputs, outputNames.length, loc, given);
-    assert(types.length >= outputNames.length, `${def.name}.infer gave ${types.length} types for ${outputNames.length} outputs`);
+    if (types.length < outputNames.length) throw userError("E204", `${def.name} has ${types.length} outputs here, not ${outputNames.length}`, { loc });
     const ins = inputs.map((i) => (i === null ? null : this.get(i)));
     const knowns = types.map((t, k) => given.get(k) ?? null);
     if (knowns.every((k) => k === null)) this.propagate(def, attrs, ins, types, loc, knowns);
