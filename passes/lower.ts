@@ -56,7 +56,7 @@ class Lowering {
       buffers: this.buffers, weights: roots("weights"), prepared: roots("prepared"), arena, heap: roots("heap"), symbols: this.p.symbols, target,
       inPlace: new Map(),
     });
-    const shared = shareKernels(this.kernels, run, (id) => rootOf(this.buffers, id), (a, b) => sharesMemory(a, b, this.buffers), target);
+    const shared = shareKernels(this.kernels, run, (a, b) => sharesMemory(a, b, this.buffers), target, this.ranges);
     return {
       name: this.p.name,
       symbols: this.p.symbols,
@@ -153,7 +153,7 @@ function sharesMemory(a: BufferId, b: BufferId, buffers: ReadonlyMap<BufferId, B
 
 /** Buffers in canonical numbering, and equal kernels merged; names k00_stem. */
 function shareKernels(
-  kernels: readonly Kernel[], actions: readonly Action<Call>[], _root: (id: BufferId) => BufferId, shares: (a: BufferId, b: BufferId) => boolean, target: TargetInfo,
+  kernels: readonly Kernel[], actions: readonly Action<Call>[], shares: (a: BufferId, b: BufferId) => boolean, target: TargetInfo, ranges: Ranges,
 ): { kernels: Kernel[]; actions: Action<Call>[] } {
   const byText = new Map<string, number>();
   const out: Kernel[] = [];
@@ -167,7 +167,7 @@ function shareKernels(
     if (n === undefined) {
       n = out.length;
       byText.set(text, n);
-      out.push(finishKernel({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }, target));
+      out.push(finishKernel({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }, target, ranges));
     }
     return { ...call, kernel: n };
   };

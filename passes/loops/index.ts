@@ -4,7 +4,12 @@ import type { Ranges } from "../../src/ir/dim.ts";
 import type { Kernel, Stmt } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
+import { visitStmt } from "../../src/ir/rewrite.ts";
+import { bind } from "./bind.ts";
+import { decomposeMath } from "./decompose-math.ts";
+import { expandStorage } from "./expand-storage.ts";
 import { flatten } from "./flatten.ts";
+import { pointers } from "./pointers.ts";
 import { registers } from "./registers.ts";
 import { unroll } from "./unroll.ts";
 
@@ -20,6 +25,18 @@ export function lowerNest(body: Stmt, buffers: readonly Buffer[], ctx: LoopCtx):
 }
 
 /** What is done to a kernel on its own: types and math of the target, shared subexpressions, pointers. */
-export function finishKernel(k: Kernel, _target: TargetInfo): Kernel {
-  return k;
+export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
+  const typed = expandStorage(k, target);
+  const math = decomposeMath(typed.body, target);
+  const registers = new Set<BufferId>();
+  visitStmt(math, (s) => { if (s.kind === "alloc" && s.buffer.scope === "register") registers.add(s.buffer.id); });
+  const isRegister = (id: BufferId): boolean => registers.has(id);
+  const place = new Map(typed.params.map((p, i) => [p.id, i]));
+  const pairs = new Set(typed.mayOverlap.map(([a, b]) => `${a},${b}`));
+  const mayAlias = (a: BufferId, b: BufferId): boolean => {
+    const [i, j] = [place.get(a), place.get(b)];
+    return a === b || (i !== undefined && j !== undefined && (pairs.has(`${i},${j}`) || pairs.has(`${j},${i}`)));
+  };
+  const bound = bind(math, { isRegister, mayAlias, ranges });
+  return { ...typed, body: target.pointers ? pointers(bound, isRegister) : bound };
 }

@@ -1,0 +1,259 @@
+// Binds what is computed more than once to a `let`: values that a loop does not change before the loop, and subexpressions that occur
+// more than once in a run of statements before the first of them. Index arithmetic is left to `pointers` and to the printers.
+import type { BufferId } from "../../src/base/brand.ts";
+import * as D from "../../src/ir/dim.ts";
+import { toDim } from "../../src/ir/expr.ts";
+import { lanesOf, type LoopExpr, seq, type Stmt } from "../../src/ir/loops.ts";
+import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
+
+/** mayAlias: whether a store to one buffer may change a load from another. */
+export type BindCtx = { readonly isRegister: (id: BufferId) => boolean; readonly mayAlias: (a: BufferId, b: BufferId) => boolean; readonly ranges: D.Ranges };
+
+export function bind(body: Stmt, ctx: BindCtx): Stmt {
+  return new Binder(ctx).stmt(body);
+}
+
+/** Structural identity of expressions: equal expressions have one number. */
+class Numbering {
+  private readonly ids = new Map<string, number>();
+  private readonly memo = new Map<LoopExpr, number>();
+  of(e: LoopExpr): number {
+    const old = this.memo.get(e);
+    if (old !== undefined) return old;
+    const kids = (children(e) as readonly LoopExpr[]).map((c) => this.of(c)).join(",");
+    const key = `${shallow(e)}(${kids})`;
+    let n = this.ids.get(key);
+    if (n === undefined) this.ids.set(key, (n = this.ids.size));
+    this.memo.set(e, n);
+    return n;
+  }
+}
+function shallow(e: LoopExpr): string {
+  switch (e.kind) {
+    case "const": return `c${e.dtype}${Object.is(e.value, -0) ? "-0" : e.value}`;
+    case "var": return `v${e.name}`;
+    case "load": return `l${e.buffer}${e.dtype}`;
+    case "table": return `t${e.dtype}[${e.values.join(",")}]`;
+    case "unary": return `u${e.op}${e.dtype}`;
+    case "binary": return `b${e.op}${e.dtype}`;
+    case "mulAdd": return `m${e.rounding}${e.dtype}`;
+    case "select": return `s${e.dtype}`;
+    case "cast": return `x${e.dtype}`;
+    case "bitcast": return `y${e.dtype}`;
+    case "ramp": return `r${e.stride}.${e.lanes}`;
+    case "splat": return `p${e.lanes}`;
+    case "lanes": return `n${e.op}${e.factor}`;
+  }
+}
+
+class Binder {
+  private readonly ctx: BindCtx;
+  private readonly numbers = new Numbering();
+  private next = 0;
+  constructor(ctx: BindCtx) {
+    this.ctx = ctx;
+  }
+  stmt(s: Stmt): Stmt {
+    switch (s.kind) {
+      case "seq": return this.run(s.body.map((x) => (isStraight(x) ? x : this.stmt(x))));
+      case "for": return this.hoist({ ...s, body: this.stmt(s.body) });
+      case "let": case "while": case "alloc": return { ...s, body: this.stmt(s.body) };
+      case "if": return { ...s, then: this.stmt(s.then), ...(s.otherwise ? { otherwise: this.stmt(s.otherwise) } : {}) };
+      case "store": return this.run([s]);
+      case "barrier": return s;
+    }
+  }
+  /** A value worth a local: not a leaf, not a register, not index arithmetic. */
+  private worth(e: LoopExpr): boolean {
+    switch (e.kind) {
+      case "const": case "var": case "ramp": return false;
+      case "load": return !this.ctx.isRegister(e.buffer);
+      case "splat": return e.x.kind !== "const" && e.x.kind !== "var";
+      case "cast": return e.x.kind !== "load" || !this.ctx.isRegister(e.x.buffer);
+      default: return true;
+    }
+  }
+  private register(e: LoopExpr): boolean {
+    let found = false;
+    visitExpr(e, (x) => { if (x.kind === "load" && this.ctx.isRegister(x.buffer)) found = true; });
+    return found;
+  }
+
+  /** Subexpressions that occur more than once in a run of statements. */
+  private run(list: readonly Stmt[]): Stmt {
+    const flat = list.flatMap((s) => (s.kind === "seq" ? s.body : [s]));
+    type Use = { readonly at: number; readonly expr: LoopExpr; count: number; certain: boolean };
+    const uses = new Map<number, Use>();
+    const done = new Map<number, Use[]>();
+    const finish = (n: number, u: Use): void => {
+      uses.delete(n);
+      if (u.count > 1 && u.certain) done.set(u.at, [...(done.get(u.at) ?? []), u]);
+    };
+    flat.forEach((s, at) => {
+      if (!isStraight(s)) {
+        for (const [n, u] of [...uses]) finish(n, u);
+        return;
+      }
+      const visit = (e: LoopExpr, certain: boolean, index: boolean): void => {
+        if (e.kind === "const" || e.kind === "var") return;
+        if (!index && this.worth(e) && !this.register(e)) {
+          const n = this.numbers.of(e);
+          const old = uses.get(n);
+          const safe = certain || !hasLoad(e);
+          if (old) {
+            old.count++;
+            if (safe) old.certain = true;
+            return;
+          }
+          uses.set(n, { at, expr: e, count: 1, certain: safe });
+        }
+        if (e.kind === "load" || e.kind === "ramp") {
+          for (const c of children(e) as readonly LoopExpr[]) visit(c, certain, true);
+        } else if (e.kind === "select") {
+          visit(e.cond, certain, index);
+          visit(e.a, false, index);
+          visit(e.b, false, index);
+        } else for (const c of children(e) as readonly LoopExpr[]) visit(c, certain, index && e.kind !== "cast");
+      };
+      for (const e of exprsOf(s)) visit(e, true, s.kind === "store" && s.index.includes(e));
+      if (s.kind === "store" && !this.ctx.isRegister(s.buffer)) {
+        for (const [n, u] of [...uses]) if (loads(u.expr).some((b) => this.ctx.mayAlias(s.buffer, b))) finish(n, u);
+      }
+    });
+    for (const [n, u] of [...uses]) finish(n, u);
+    if (done.size === 0) return flat.length === 1 ? flat[0]! : { kind: "seq", body: flat };
+    // Bound values replace their occurrences from where they are bound on, until a store that may change them.
+    const active = new Map<number, LoopExpr>();
+    const ends = new Map<number, readonly BufferId[]>();
+    const out: { readonly lets: { name: string; value: LoopExpr }[]; readonly stmt: Stmt }[] = [];
+    flat.forEach((s, at) => {
+      if (!isStraight(s)) { active.clear(); out.push({ lets: [], stmt: s }); return; }
+      const lets: { name: string; value: LoopExpr }[] = [];
+      const fresh = (done.get(at) ?? []).map((u) => ({ u, n: this.numbers.of(u.expr) }));
+      // Smaller expressions first: larger ones may use them.
+      fresh.sort((x, y) => size(x.u.expr) - size(y.u.expr));
+      for (const { u, n } of fresh) {
+        const value = this.replace(u.expr, active);
+        const name = `t${this.next++}`;
+        lets.push({ name, value });
+        const lanes = lanesOf(u.expr);
+        active.set(n, { kind: "var", dtype: u.expr.dtype, name, ...(lanes > 1 ? { lanes } : {}) });
+        ends.set(n, loads(u.expr));
+      }
+      const stmt: Stmt = s.kind === "store" ? { ...s, index: s.index.map((e) => this.replace(e, active)), value: this.replace(s.value, active) } : s;
+      out.push({ lets, stmt });
+      if (s.kind === "store" && !this.ctx.isRegister(s.buffer)) {
+        for (const n of [...active.keys()]) if (ends.get(n)!.some((b) => this.ctx.mayAlias(s.buffer, b))) active.delete(n);
+      }
+    });
+    let rest: Stmt[] = [];
+    for (let k = out.length - 1; k >= 0; k--) {
+      const { lets, stmt } = out[k]!;
+      const inner = [stmt, ...rest];
+      if (lets.length === 0) { rest = inner; continue; }
+      rest = [lets.reduceRight<Stmt>((b, l) => ({ kind: "let", name: l.name, value: l.value, body: b }), seq(inner))];
+    }
+    return seq(rest);
+  }
+  private replace(e: LoopExpr, active: ReadonlyMap<number, LoopExpr>): LoopExpr {
+    if (active.size === 0) return e;
+    const memo = new Map<LoopExpr, LoopExpr>();
+    const go = (x: LoopExpr): LoopExpr => {
+      const old = memo.get(x);
+      if (old) return old;
+      const v = x.kind === "const" || x.kind === "var" ? undefined : active.get(this.numbers.of(x));
+      const r = v ?? withChildren(x, go);
+      memo.set(x, r);
+      return r;
+    };
+    return go(e);
+  }
+
+  /** Moves what the loop does not change before it. */
+  private hoist(loop: Extract<Stmt, { kind: "for" }>): Stmt {
+    if (loop.loop !== "serial" && loop.loop !== "parallel") return loop;
+    const bound = new Set<string>([loop.v]);
+    const stored = new Set<BufferId>();
+    visitStmt(loop.body, (s) => {
+      if (s.kind === "for") { bound.add(s.v); for (const p of s.pointers ?? []) bound.add(p.name); }
+      if (s.kind === "let") bound.add(s.name);
+      if (s.kind === "store") stored.add(s.buffer);
+      if (s.kind === "alloc") stored.add(s.buffer.id);
+    });
+    const extent = toDim(loop.extent);
+    const runs = extent !== null && D.positive(extent, this.ctx.ranges);
+    const invariant = new Map<LoopExpr, boolean>();
+    const isInvariant = (e: LoopExpr): boolean => {
+      const old = invariant.get(e);
+      if (old !== undefined) return old;
+      let r: boolean;
+      if (e.kind === "var") r = !bound.has(e.name);
+      else if (e.kind === "load") r = runs && !this.ctx.isRegister(e.buffer) && ![...stored].some((b) => b === e.buffer || this.ctx.mayAlias(b, e.buffer)) && e.index.every(isInvariant);
+      else r = (children(e) as readonly LoopExpr[]).every(isInvariant);
+      invariant.set(e, r);
+      return r;
+    };
+    const lets: { name: string; value: LoopExpr }[] = [];
+    const names = new Map<number, LoopExpr>();
+    const take = (e: LoopExpr, certain: boolean): LoopExpr => {
+      if (e.kind === "const" || e.kind === "var" || e.kind === "ramp") return e;
+      const cheap = e.kind === "splat" && e.x.kind === "const";
+      if (isInvariant(e) && this.worth(e) && !cheap && (certain || !hasLoad(e)) && !(e.kind === "table")) {
+        const n = this.numbers.of(e);
+        let v = names.get(n);
+        if (!v) {
+          const name = `h${this.next++}`;
+          const lanes = lanesOf(e);
+          v = { kind: "var", dtype: e.dtype, name, ...(lanes > 1 ? { lanes } : {}) };
+          names.set(n, v);
+          lets.push({ name, value: e });
+        }
+        return v;
+      }
+      if (e.kind === "load") return e;
+      if (e.kind === "select") {
+        return { ...e, cond: take(e.cond, certain), a: take(e.a, false), b: take(e.b, false) };
+      }
+      return withChildren<LoopExpr>(e, (c) => take(c, certain));
+    };
+    // Only statements that run in every iteration, in this loop itself: inner loops have hoisted theirs to here already.
+    const walk = (s: Stmt): Stmt => {
+      switch (s.kind) {
+        case "seq": return { kind: "seq", body: s.body.map(walk) };
+        case "store": return { ...s, value: take(s.value, true) };
+        case "let": {
+          // An invariant let moves as a whole.
+          if (isInvariant(s.value) && (this.worth(s.value)) && !this.register(s.value)) {
+            bound.delete(s.name);
+            invariant.clear();
+            lets.push({ name: s.name, value: s.value });
+            return walk(s.body);
+          }
+          return { ...s, value: take(s.value, true), body: walk(s.body) };
+        }
+        case "alloc": return { ...s, body: walk(s.body) };
+        case "for": case "if": case "while": case "barrier": return s;
+      }
+    };
+    const body = walk(loop.body);
+    return lets.reduceRight<Stmt>((b, l) => ({ kind: "let", name: l.name, value: l.value, body: b }), { ...loop, body });
+  }
+}
+function isStraight(s: Stmt): boolean {
+  return s.kind === "store";
+}
+function hasLoad(e: LoopExpr): boolean {
+  let found = false;
+  visitExpr(e, (x) => { if (x.kind === "load") found = true; });
+  return found;
+}
+function loads(e: LoopExpr): readonly BufferId[] {
+  const out = new Set<BufferId>();
+  visitExpr(e, (x) => { if (x.kind === "load") out.add(x.buffer); });
+  return [...out];
+}
+function size(e: LoopExpr): number {
+  let n = 0;
+  visitExpr(e, () => { n++; });
+  return n;
+}
