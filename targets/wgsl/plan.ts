@@ -1,6 +1,7 @@
 // What the loader interprets: where buffers lie, which shader each call dispatches, and every Dim as JSON.
 
-import type { Plan, PlanAction, PlanBuffer, PlanDim, PlanKernel, PlanPort } from "../../runtime/webgpu.ts";
+import type { Plan, PlanAction, PlanBuffer, PlanDim, PlanKernel, PlanPort } from "../../runtime/gpu-plan.ts";
+import type { Manifest } from "../../runtime/manifest.ts";
 import { assert, must, unreachable } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import { userError } from "../../src/base/diagnostics.ts";
@@ -29,9 +30,10 @@ type Part = { readonly start: number; readonly end: number };
 /** Prints the shaders of a program and the plan that runs them; weights in parts of `partBytes` at most. E303, E304. */
 export function planProgram(
   p: Program,
+  manifest: Manifest,
   partBytes: number = maxBinding,
 ): { readonly plan: Plan; readonly wgsl: string } {
-  return new Planner(p, partBytes).result();
+  return new Planner(p, partBytes).result(manifest);
 }
 
 class Planner {
@@ -62,9 +64,9 @@ class Planner {
     this.parts = weightParts(p, partBytes);
   }
 
-  result(): { plan: Plan; wgsl: string } {
+  result(manifest: Manifest): { plan: Plan; wgsl: string } {
     const { p } = this;
-    const bindings = p.bindings.map((b) => [this.symbol(b.id), b.input, b.axis, b.min, b.max] as const);
+    const bindings = p.bindings.map((b) => this.symbol(b.id));
     const lets = p.plan.lets.map((l) => [this.symbol(l.id), this.dim(l.value)] as const);
     const inputs = p.inputs.map((x) => this.port(x));
     const outputs = p.outputs.map((x) => this.port(x));
@@ -81,7 +83,7 @@ class Planner {
     });
     const plan: Plan = {
       format: 1,
-      name: p.name,
+      manifest,
       inputs,
       outputs,
       symbols: [...this.symbols.keys()],
@@ -156,7 +158,7 @@ class Planner {
   private port(x: Port): PlanPort {
     const b = must(this.p.buffers.get(x.buffer), `buffer of ${x.name}`);
     reg(b.dtype);
-    return { name: x.name, type: b.dtype, buffer: this.buffer(x.buffer), shape: b.shape.map((d) => this.dim(d)) };
+    return { buffer: this.buffer(x.buffer), shape: b.shape.map((d) => this.dim(d)) };
   }
 
   /** The region of a buffer: that of its outermost root. */
@@ -178,15 +180,13 @@ class Planner {
     const b = must(this.p.buffers.get(id), `buffer ${id}`);
     const region = this.region(id);
     const root = b.storage?.root ?? null;
+    const inside = D.mul(b.storage?.offset ?? D.zero, D.int(cellBytes));
     let made: PlanBuffer;
-    if (root !== null)
-      made = { region, root: this.buffer(root), offset: this.dim(D.mul(b.storage!.offset, D.int(cellBytes))) };
+    if (root !== null) made = { region, root: this.buffer(root), offset: this.dim(inside) };
     else {
-      const offset = must(this.p.plan.offsets.get(id), `place of ${b.name}`).offset;
-      made = {
-        region,
-        offset: this.dim(typeof region === "number" ? D.sub(offset, D.int(this.parts[region]!.start)) : offset),
-      };
+      const { offset } = must(this.p.plan.offsets.get(id), `place of ${b.name}`);
+      const base = typeof region === "number" ? D.int(-this.parts[region]!.start) : D.zero;
+      made = { region, offset: this.dim(D.add(base, offset, inside)) };
     }
     this.bufferIndex.set(id, this.buffers.length);
     return this.buffers.push(made) - 1;

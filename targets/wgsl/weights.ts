@@ -1,47 +1,31 @@
-// The constants of a program as a file of 32-bit words, one an element, each at its offset in the plan.
+// The constants of a program as 32-bit words, one an element, each at its offset in the plan.
 import { must } from "../../src/base/assert.ts";
 import { userError } from "../../src/base/diagnostics.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
-import { linear } from "../../src/ir/storage.ts";
 import type { Tensor } from "../../src/ir/types.ts";
-import { elementBytes, typedView } from "../../src/ir/types.ts";
+import { elementBytes, tensorOf, typedView } from "../../src/ir/types.ts";
+import { weightsBlob } from "../loader/weights.ts";
 
+/** The weights region of a program with a word for each element. E304 when a 64-bit constant does not fit 32 bits. */
 export function wordWeights(p: Program): Uint8Array {
-  const blob = new Uint8Array(must(D.known(p.plan.sizes.weights), "static size of the weights"));
+  const buffers = new Map(p.buffers);
+  const constants = new Map(p.constants);
   for (const [id, t] of p.constants) {
+    if (elementBytes(t.dtype) === 4) continue;
     const b = must(p.buffers.get(id), `buffer ${id}`);
-    const at = must(D.known(must(p.plan.offsets.get(id), `place of ${b.name}`).offset), `offset of ${b.name}`);
-    const from = words(t, b.name);
-    const to = new Uint32Array(blob.buffer, at);
-    const index: number[] = t.dims.map(() => 0);
-    for (let e = 0; e < from.length; e++) {
-      to[
-        D.known(
-          linear(
-            b.storage!,
-            index.map((i) => D.int(i)),
-          ),
-        )!
-      ] = from[e]!;
-      for (let a = index.length - 1; a >= 0; a--) {
-        index[a] = (index[a]! + 1) % t.dims[a]!;
-        if (index[a] !== 0) break;
-      }
-    }
+    constants.set(id, words(t, b.name));
+    buffers.set(id, { ...b, dtype: "i32" });
   }
-  return blob;
+  return weightsBlob({ ...p, buffers, constants });
 }
 
-function words(t: Tensor, name: string): Uint32Array {
-  if (elementBytes(t.dtype) === 4) return new Uint32Array(t.bytes.slice().buffer);
+function words(t: Tensor, name: string): Tensor {
   const data = typedView(t.dtype, t.bytes);
-  const out = new Int32Array(data.length);
+  const [low, high] = t.dtype === "u64" ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1];
   for (let i = 0; i < data.length; i++) {
-    out[i] = Number(data[i]!);
-    if (out[i] !== Number(data[i]) && (t.dtype !== "u64" || out[i]! >>> 0 !== Number(data[i]))) {
-      throw userError("E304", `element ${i} of the constant ${name} is ${data[i]}; WGSL computes in 32 bits`);
-    }
+    if (data[i]! >= low && data[i]! <= high) continue;
+    throw userError("E304", `element ${i} of the constant ${name} is ${data[i]}; WGSL computes in 32 bits`);
   }
-  return new Uint32Array(out.buffer);
+  // An Int32Array wraps a large u32 to its bits.
+  return tensorOf("i32", t.dims, data);
 }

@@ -1,12 +1,12 @@
 // A GPU for the tests of the WGSL target, or the reason why there is none. vitest.config.ts sets the environment in which a
 // machine without a GPU finds SwiftShader.
 import { expect } from "vitest";
-import type { GpuInput } from "../../runtime/webgpu.ts";
-import { GpuModel } from "../../runtime/webgpu.ts";
+import { GpuModel } from "../../runtime/gpu-model.ts";
 import { UnavailableError } from "../../src/base/diagnostics.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { Tensor } from "../../src/ir/types.ts";
 import { typedView } from "../../src/ir/types.ts";
+import { manifestOf } from "../../targets/loader/manifest.ts";
 import { nodeGpu } from "../../targets/wgsl/node.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
 import { wordWeights } from "../../targets/wgsl/weights.ts";
@@ -23,12 +23,14 @@ export async function testGpu(): Promise<{ readonly gpu: GPU | null; readonly re
 
 /** A program on a GPU, its weights in parts of `partBytes`. */
 export function gpuModel(gpu: GPU, p: Program, partBytes?: number): Promise<GpuModel> {
-  const { plan, wgsl } = planProgram(p, partBytes);
+  const { plan, wgsl } = planProgram(p, manifestOf(p, p.name, "file"), partBytes);
   return GpuModel.create(JSON.parse(JSON.stringify(plan)), wgsl, wordWeights(p), { gpu });
 }
 
 /** Tensors as a model takes them. */
-export function gpuInputs(tensors: Readonly<Record<string, Tensor>>): Record<string, GpuInput> {
+export function gpuInputs(
+  tensors: Readonly<Record<string, Tensor>>,
+): Record<string, { data: Int32Array; dims: readonly number[] }> {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, t]) => [
       name,

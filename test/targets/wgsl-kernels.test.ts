@@ -10,6 +10,7 @@ import { seq } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType, Tensor } from "../../src/ir/types.ts";
 import { tensorOf } from "../../src/ir/types.ts";
+import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
 import { expectRun, gpuModel, testGpu } from "./gpu.ts";
@@ -414,7 +415,8 @@ describe.skipIf(gpu === null)(`wgsl kernels ${reason}`, () => {
       z4: plus(c0, c1, c2),
     };
     for (const partBytes of [undefined, 512]) {
-      const { plan } = planProgram(d.build(wgslInfo), partBytes);
+      const p = d.build(wgslInfo);
+      const { plan } = planProgram(p, manifestOf(p, p.name, "file"), partBytes);
       expect([plan.weights.length, plan.slots]).toEqual(partBytes === undefined ? [1, 1] : [3, 2]);
       await check(
         d,
@@ -624,7 +626,8 @@ test("a kernel reads as its loops do", () => {
       { dims: [N] },
     ),
   );
-  const { plan, wgsl } = planProgram(d.build(wgslInfo));
+  const p = d.build(wgslInfo);
+  const { plan, wgsl } = planProgram(p, manifestOf(p, p.name, "module"));
   expect(wgsl.slice(plan.prelude)).toBe(`@compute @workgroup_size(64)
 fn k_pointwise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
   let x_0 = args[0].x;
