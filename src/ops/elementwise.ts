@@ -278,11 +278,13 @@ function variadic(type: string, since: readonly number[], f: (xs: readonly Expr[
   });
 }
 // numpy's maximum and minimum, which ONNX's tests follow, propagate NaN.
+export const maximum = (a: Expr, b: Expr): Expr => (isFloat(a.dtype) ? E.binary("nanmax", a, b) : E.max(a, b));
+export const minimum = (a: Expr, b: Expr): Expr => (isFloat(a.dtype) ? E.binary("nanmin", a, b) : E.min(a, b));
 const variadics: readonly OpDef<Attrs>[] = [
   variadic("Sum", [1, 6, 8, 13], (xs) => xs.reduce((a, b) => E.add(a, b))),
   variadic("Mean", [1, 6, 8, 13], (xs) => E.div(xs.reduce((a, b) => E.add(a, b)), xs.length)),
-  variadic("Max", [1, 6, 8, 12, 13], (xs) => xs.reduce((a, b) => E.binary("nanmax", a, b))),
-  variadic("Min", [1, 6, 8, 12, 13], (xs) => xs.reduce((a, b) => E.binary("nanmin", a, b))),
+  variadic("Max", [1, 6, 8, 12, 13], (xs) => xs.reduce(maximum)),
+  variadic("Min", [1, 6, 8, 12, 13], (xs) => xs.reduce(minimum)),
 ];
 
 /** Clip: bounds are attributes before opset 11, scalar inputs since. */

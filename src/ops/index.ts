@@ -3,12 +3,18 @@ import type { Attrs } from "../ir/graph.ts";
 import type { OpDef } from "../ir/opdef.ts";
 import { contractOps } from "./contract.ts";
 import { convOps } from "./conv.ts";
+import { createOps } from "./create.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { indexOps } from "./index-ops.ts";
 import { moveOps } from "./move.ts";
 import { poolOps } from "./pool.ts";
+import { sliceOps } from "./slice.ts";
+import { sortOps } from "./sort.ts";
 import { viewOps } from "./view.ts";
 
-export const allOps: readonly OpDef<Attrs>[] = [...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...viewOps];
+export const allOps: readonly OpDef<Attrs>[] = [
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps,
+];
 
 /** The newest opset that Ingot knows, by domain. */
 export const newestOpset: ReadonlyMap<string, number> = new Map([["", 27], ["ai.onnx.ml", 5], ["com.microsoft", 1], ["ai.onnx.preview.training", 1], ["com.ms.internal.nhwc", 1]]);
