@@ -73,6 +73,8 @@ class Printer {
   private readonly used: ReadonlySet<string>;
   private readonly folded: boolean;
   private readonly atomic: ReadonlySet<BufferId>;
+  /** Values of the integer lets that are Dims: a pass may have moved an extent into one. */
+  private readonly lets = new Map<string, Dim>();
   /** Parallel axes ("block.x") whose loops are open. */
   private readonly open = new Set<string>();
   private indent = 1;
@@ -165,11 +167,15 @@ class Printer {
           writes.add(s.buffer);
           if (s.atomic !== undefined) atomic.add(s.buffer);
         }
+        if (s.kind === "let") {
+          const value = this.dimOf(s.value);
+          if (value !== null) this.lets.set(s.name, value);
+        }
         if (s.kind !== "for") return;
         const at = levelOf(s.loop);
         if (at === null) return;
         used.add(s.loop);
-        const count = D.ceildiv(this.extentDim(s), D.int(s.step));
+        const count = this.countOf(s);
         if (at.level === "block") grid[at.axis] = D.max(D.one, grid[at.axis], count);
         else
           workgroup[at.axis] = Math.max(
@@ -194,23 +200,26 @@ class Printer {
     };
   }
 
-  /** The extent of a block or thread loop as a Dim over the kernel's dims and scalars. */
-  private extentDim(s: For): Dim {
-    const broadcast = (e: Expr): Dim | null => {
-      // How ofDim writes a broadcast: select(a == 1, b, a).
-      if (
-        e.kind === "select" &&
-        e.cond.kind === "binary" &&
-        e.cond.op === "eq" &&
-        e.cond.b.kind === "const" &&
-        Number(e.cond.b.value) === 1
-      ) {
-        const [a, b] = [toDim(e.b, broadcast), toDim(e.a, broadcast)];
-        if (a && b && toDim(e.cond.a, broadcast) === a) return D.broadcast(a, b);
-      }
-      return null;
+  /** An i32 expression as a Dim over the kernel's dims and scalars, or null. */
+  private dimOf(e: LoopExpr): Dim | null {
+    // How ofDim writes a broadcast: select(a == 1, b, a).
+    const broadcast = (x: Expr): Dim | null => {
+      if (x.kind !== "select" || x.cond.kind !== "binary" || x.cond.op !== "eq") return null;
+      const [a, b] = [toDim(x.b, broadcast), toDim(x.a, broadcast)];
+      const test = toDim(x.cond.a, broadcast) === a && toDim(x.cond.b, broadcast) === D.one;
+      return a && b && test ? D.broadcast(a, b) : null;
     };
-    return must(toDim(s.extent, broadcast), `an extent of dims for ${s.loop} in ${this.k.name}`);
+    const d = toDim(e, broadcast);
+    if (d === null) return null;
+    const made = D.substitute(d, (id) => this.lets.get(id) ?? null);
+    const { dims, scalars } = this.k;
+    const known = (id: string): boolean => dims.some((x) => x === id) || scalars.some((x) => x.name === id);
+    return [...D.symbolsOf(made)].every(known) ? made : null;
+  }
+  /** The number of iterations of a block or thread loop. */
+  private countOf(s: For): Dim {
+    const extent = must(this.dimOf(s.extent), `an extent of dims for ${s.loop} in ${this.k.name}`);
+    return D.ceildiv(extent, D.int(s.step));
   }
 
   /** The variables of the block and thread axes. */
@@ -400,7 +409,7 @@ class Printer {
     this.open.add(s.loop);
     const [extent] = this.printAll(s.extent).texts;
     this.emit(`let ${v} = ${level}_${axis}${s.step === 1 ? "" : ` * ${s.step}`};`);
-    const count = D.known(D.ceildiv(this.extentDim(s), D.int(s.step)));
+    const count = D.known(this.countOf(s));
     const all = level === "block" ? D.known(this.grid[axis]) : this.workgroup[axis];
     if (count !== null && count === all) this.stmt(s.body);
     else this.block(`if (${v} < ${extent})`, s.body);

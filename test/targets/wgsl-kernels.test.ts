@@ -14,7 +14,7 @@ import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
 import { expectRun, gpuModel, testGpu } from "./gpu.ts";
-import { alloc, Draft, loadOf, loop, n, store } from "./programs/draft.ts";
+import { alloc, Draft, letIn, loadOf, loop, n, store } from "./programs/draft.ts";
 
 const { gpu, reason } = await testGpu();
 
@@ -296,6 +296,27 @@ describe.skipIf(gpu === null)(`wgsl kernels ${reason}`, () => {
       };
     };
     await check(d, [run(3, 16), run(5, 100), run(1, 1)]);
+  });
+
+  test("an extent that a pass has moved into a let", async () => {
+    const d = new Draft("lets");
+    const A = d.dimOf(0, "A", 1, null);
+    const B = d.dimOf(1, "B", 1, null);
+    const x = d.input("x", "i32", [A, B]);
+    const z = d.output("z", "i32", [A, B]);
+    const k = d.kernel(
+      "copy",
+      (kd) => {
+        const [kx, kz] = [kd.param("x", "i32", [A, B]), kd.param("z", "i32", [A, B])];
+        const i = add(mul(v("i"), v("B")), v("j"));
+        const body = letIn("t", add(v("s"), 1), par("block.x", "j", v("t"), store(kz, i, at(kx, i))));
+        return letIn("s", add(v("B"), -1), par("block.y", "i", v("A"), body));
+      },
+      { dims: ["A", "B"] },
+    );
+    d.run.push(d.call(k, [x, z], { dims: [A, B] }));
+    const xs = i32s(some(35), [5, 7]);
+    await check(d, [{ inputs: { x: xs }, expected: { z: xs } }]);
   });
 
   test("loops with a step on blocks and threads", async () => {
