@@ -66,9 +66,9 @@ export function placeOf(
   for (let at = id; ; ) {
     if (stop(at)) return { base: at, offset: D.add(D.zero, ...terms) };
     const buffer = must(p.buffers.get(at), `buffer ${at}`);
-    const root = buffer.storage?.root ?? null;
+    const { root, offset: elements } = buffer.storage ?? { root: null, offset: D.zero };
+    terms.push(D.mul(elements, D.int(elementBytes(buffer.dtype))));
     if (root !== null) {
-      terms.push(D.mul(buffer.storage!.offset, D.int(elementBytes(buffer.dtype))));
       at = root;
       continue;
     }

@@ -1,0 +1,29 @@
+// What a loader knows of a compiled program: data that the compiler writes and the runtime reads.
+
+/** An input or output. type is ONNX's name of the element type (float, int64, bool, ...). A dim is a number, the name of a symbol, or an expression over symbols. */
+export type PortInfo = {
+  readonly name: string;
+  readonly type: string;
+  readonly dims: readonly (number | string)[];
+  /** An output with a dim that depends on data: known only after the run. */
+  readonly late?: true;
+};
+/** A symbol is read from axis `axis` of input `input`; max null: no limit but that of a 32-bit integer. */
+export type SymbolInfo = {
+  readonly name: string;
+  readonly input: number;
+  readonly axis: number;
+  readonly min: number;
+  readonly max: number | null;
+};
+export type Manifest = {
+  readonly name: string;
+  readonly inputs: readonly PortInfo[];
+  readonly outputs: readonly PortInfo[];
+  /** In the order of plan's parameters. */
+  readonly symbols: readonly SymbolInfo[];
+  /** Bytes of the regions of memory; text where they depend on symbols. */
+  readonly sizes: { readonly weights: number; readonly prepared: number; readonly arena: number | string };
+  /** Where the weights are: in the module's own data, in the loader's text (base64), or in a file beside. */
+  readonly weights: "module" | "text" | "file";
+};

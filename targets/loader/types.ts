@@ -1,0 +1,74 @@
+// The .d.ts of an artifact: its inputs and outputs by their literal names, types and known dims.
+import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
+
+/** The typed array that holds an element type: 16-bit floats are bit patterns, bool and narrow floats one byte each. */
+function arrayOf(type: string): string {
+  switch (type) {
+    case "float": return "Float32Array";
+    case "double": return "Float64Array";
+    case "int64": return "BigInt64Array";
+    case "uint64": return "BigUint64Array";
+    case "int32": return "Int32Array";
+    case "uint32": return "Uint32Array";
+    case "int16": return "Int16Array";
+    case "uint16": case "float16": case "bfloat16": return "Uint16Array";
+    case "int8": case "int4": case "int2": return "Int8Array";
+    default: return "Uint8Array";
+  }
+}
+const text = (x: number | string): string => JSON.stringify(x);
+
+function dimsType(port: PortInfo): string {
+  return `readonly [${port.dims.map((d) => (typeof d === "number" ? d : "number")).join(", ")}]`;
+}
+function inputType(port: PortInfo): string {
+  const plain = port.type === "bool" ? "boolean | number" : port.type.endsWith("64") ? "bigint | number" : "number";
+  const data = `${arrayOf(port.type)} | readonly (${plain})[]`;
+  return `${data} | { readonly data: ${data}; readonly dims?: ${dimsType(port)} }`;
+}
+function infoType(port: PortInfo): string {
+  return `{ readonly name: ${text(port.name)}; readonly type: ${text(port.type)}; readonly dims: readonly [${port.dims.map(text).join(", ")}] }`;
+}
+function comment(port: PortInfo): string {
+  return `  /** ${port.type} [${port.dims.join(", ")}] */`.replaceAll("*/", "* /").replace(/\* \/$/, "*/");
+}
+
+function gpuOptions(source: string): string {
+  return `  /** The device to run on; else one of the adapter; else one of \`gpu\` (navigator.gpu). */
+  readonly device?: GPUDevice;
+  readonly adapter?: GPUAdapter;
+  readonly gpu?: GPU;
+  readonly plan?: ${source};
+  readonly wgsl?: ${source};
+`;
+}
+
+/** The declarations of an artifact. `kind` is the module's: only WebAssembly and WGSL can be given as files, and WGSL has no runSync. */
+export function declarations(m: Manifest, kind: "js" | "wasm" | "wgsl"): string {
+  const fields = (ports: readonly PortInfo[], type: (p: PortInfo) => string, optional = ""): string =>
+    ports.map((p) => `${comment(p)}\n  readonly ${text(p.name)}${optional}: ${type(p)};\n`).join("");
+  const source = "BufferSource | URL | string | Response | Promise<Response>";
+  return `/** The inputs of ${text(m.name)} by name. Without dims they are the static ones, or follow from the length. */
+export interface Inputs {
+${fields(m.inputs, inputType)}}
+export interface Outputs {
+${fields(m.outputs, (p) => `{ readonly data: ${arrayOf(p.type)}; readonly dims: ${dimsType(p)}; readonly type: ${text(p.type)} }`)}}
+export interface RunOptions {
+  /** Arrays that receive outputs. */
+  readonly out?: {
+${fields(m.outputs, (p) => arrayOf(p.type), "?").replace(/^ {2}/gm, "    ")}  };
+  /** Seed of random operators (default 0): one seed, one result. */
+  readonly seed?: number;
+${kind === "wgsl" ? "" : "  /** Outputs are views of the model's memory, good until the next run. */\n  readonly view?: boolean;\n"}}
+/** Where the parts of the model are, if not beside this file. */
+export interface LoadOptions {
+${kind === "wgsl" ? gpuOptions(source) : kind === "wasm" ? `  readonly wasm?: ${source} | WebAssembly.Module;\n` : ""}${m.weights === "file" ? `  readonly weights?: ${source};\n` : ""}}
+export interface Model {
+  readonly inputs: readonly [${m.inputs.map(infoType).join(", ")}];
+  readonly outputs: readonly [${m.outputs.map(infoType).join(", ")}];
+  run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
+${kind === "wgsl" ? "" : "  runSync(inputs: Inputs, options?: RunOptions): Outputs;\n"}  dispose(): void;
+}
+export declare function load(options?: LoadOptions): Promise<Model>;
+`;
+}
