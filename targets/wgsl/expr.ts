@@ -49,7 +49,7 @@ export interface Scope {
   readonly buffer: (id: BufferId) => { readonly buffer: Buffer; readonly place: Place };
   /** The WGSL expression of a variable, a dim or a scalar parameter. */
   readonly variable: (name: string) => string;
-  /** True for a variable that is never negative: a loop's or a dim. */
+  /** True for a variable that is known to be never negative: a loop's, or a let of such ones. */
   readonly natural: (name: string) => boolean;
   readonly table: (dtype: DType, values: readonly number[]) => string;
   readonly use: (h: Helper) => string;
@@ -387,7 +387,7 @@ function positive(e: LoopExpr): boolean {
   return e.kind === "const" && Number(e.value) > 0;
 }
 /** True when an i32 expression is never negative (as long as nothing overflows, which no index does). */
-function natural(e: LoopExpr, scope: Scope): boolean {
+export function natural(e: LoopExpr, scope: Scope): boolean {
   switch (e.kind) {
     case "const":
       return Number(e.value) >= 0;

@@ -15,7 +15,9 @@ export function softwareEnv(): Readonly<Record<string, string>> {
   return {
     VK_ICD_FILENAMES: icd,
     XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
-    LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, chromium].filter((x) => x).join(":"),
+    LD_LIBRARY_PATH: [...new Set([...(process.env.LD_LIBRARY_PATH ?? "").split(":"), chromium])]
+      .filter((x) => x)
+      .join(":"),
   };
 }
 

@@ -266,8 +266,10 @@ class Planner {
     let kernel = this.kernelIndex.get(key);
     if (kernel === undefined) {
       const stem = identifier(k.name);
-      let entry = `k_${stem}`;
-      for (let i = 2; this.entries.has(entry); i++) entry = `k_${stem}_v${i}`;
+      // A stem may be a keyword; a pass's k07_conv is not.
+      const base = /^k\d/.test(stem) ? stem : `k_${stem}`;
+      let entry = base;
+      for (let i = 2; this.entries.has(entry); i++) entry = `${base}_v${i}`;
       this.entries.add(entry);
       const { text, grid, folded } = printKernel(k, names, entry, (h) => {
         this.helpers.add(h);

@@ -11,7 +11,7 @@ import type { For, Kernel, LoopExpr, Stmt, Store } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import type { Place, Scope } from "./expr.ts";
-import { address, printExpr, reg, stored, toWord } from "./expr.ts";
+import { address, natural, printExpr, reg, stored, toWord } from "./expr.ts";
 import type { Helper } from "./helpers.ts";
 import { sharedSubtrees, walkStmt } from "./walk.ts";
 
@@ -322,6 +322,7 @@ class Printer {
         const name = this.fresh(s.name);
         this.emit(`let ${name}: ${reg(s.value.dtype)} = ${text};`);
         this.names.set(s.name, name);
+        if (natural(s.value, this.scope)) this.naturals.add(s.name);
         this.stmt(s.body);
         return;
       }
