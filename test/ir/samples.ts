@@ -210,6 +210,7 @@ export function sampleTe(): TeProgram {
   const cond = buffer(8, "cond", "bool", [], "arena");
   const count = buffer(9, "count", "i64", [2], "arena");
   const list = buffer(10, "list", "i64", [M], "heap");
+  const scaled = buffer(11, "scaled", "f32", [N, 64], "arena");
   const acc = E.v("acc", "f32");
   const contraction: Reduce = {
     kind: "reduce",
@@ -243,8 +244,11 @@ export function sampleTe(): TeProgram {
       { id: symbolId("N"), min: 1, max: 64, def: null },
       { id: symbolId("M"), min: 0, max: 100, def: "data" },
       { id: symbolId("$it.0"), min: 0, max: null, def: "data" },
+      { id: symbolId("c"), min: 0, max: null, def: "data" },
+      { id: symbolId("d"), min: 0, max: null, def: "data" },
+      { id: symbolId("M2"), min: 0, max: 200, def: D.mul(D.int(2), M) },
     ],
-    buffers: new Map([x, w, t, half, odd, rooted, y, cond, count, list].map((b) => [b.id, b])),
+    buffers: new Map([x, w, t, half, odd, rooted, y, cond, count, list, scaled].map((b) => [b.id, b])),
     inputs: [{ name: "input:0", buffer: x.id }],
     outputs: [{ name: "y", buffer: y.id }],
     constants: new Map([[w.id, ascending("f32", [64, 10])]]),
@@ -305,7 +309,7 @@ export function sampleTe(): TeProgram {
         call: {
           kind: "kernel",
           kernel: scalarKernel(),
-          args: [x.id, y.id],
+          args: [x.id, scaled.id],
           scalars: [D.int(3)],
           loc: { node: "nz", op: "NonZero" },
         },
@@ -349,7 +353,8 @@ export function sampleTe(): TeProgram {
           },
         ],
       },
-      { kind: "loop", trip: null, cond: null, counter: symbolId("d"), swap: [], body: [] },
+      { kind: "loop", trip: null, cond: cond.id, counter: symbolId("d"), swap: [], body: [] },
+      { kind: "loop", trip: D.sym("M2"), cond: null, counter: symbolId("d"), swap: [], body: [] },
     ],
   };
 }
