@@ -17,7 +17,8 @@ export class DimPrinter {
   /** Text that gives NaN when a value on the way is past 2^53: for plan, which refuses what is not at most a limit. */
   checked(d: Dim): string {
     const text = this.print(d, true);
-    const safe = d.kind === "int" || d.kind === "sym" || (d.kind === "mul" && splitTerm(d).atoms.length > 1);
+    // A call is exact since its operands are checked, a product of several atoms checks itself.
+    const safe = d.kind !== "add" && (d.kind !== "mul" || splitTerm(d).atoms.length > 1);
     return safe ? text : this.#exact(text);
   }
 

@@ -7,22 +7,8 @@ import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { is64 } from "../../src/ir/types.ts";
 import type { Arithmetic } from "./arithmetic.ts";
-import type { Names } from "./names.ts";
 import type { Text } from "./text.ts";
-import {
-  addSmall,
-  at,
-  call,
-  isSmall,
-  literal,
-  logical,
-  mulSmall,
-  number,
-  plain,
-  prec,
-  rangeOf,
-  wrapped,
-} from "./text.ts";
+import { addSmall, at, isSmall, literal, logical, mulSmall, plain, prec, wrapped } from "./text.ts";
 
 const views = {
   f32: "F32",

@@ -1,5 +1,6 @@
 // Kernels as JavaScript functions: byte addresses, then scalars, then dims. A pointer becomes an element index once, at the top.
 import { assert, InternalError, unreachable } from "../../src/base/assert.ts";
+import type { BufferId } from "../../src/base/brand.ts";
 import type { For, Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
@@ -85,7 +86,7 @@ class KernelPrinter {
         return;
       }
       case "alloc":
-        this.#alloc(s.buffer, s.body, out);
+        this.#alloc(s, out);
         return;
       case "barrier":
         throw new InternalError("js: a barrier outside a GPU");
@@ -99,32 +100,40 @@ class KernelPrinter {
     return indent(lines);
   }
 
-  /** A register starts with its first value when that is stored at once. */
-  #alloc(buffer: Buffer, body: Stmt, out: string[]): void {
-    assert(buffer.scope === "register" && buffer.shape.length === 0, `js: ${buffer.name} is no scalar register`);
-    const id = this.#names.unique(buffer.name);
-    this.#x.buffers.set(buffer.id, { buffer, id });
-    const first = body.kind === "seq" ? body.body[0] : body;
-    if (first?.kind === "store" && first.buffer === buffer.id && first.atomic === undefined) {
-      out.push(`let ${id} = ${this.#registerValue(buffer.dtype, first.value, out)};`);
-      if (body.kind === "seq") for (const s of body.body.slice(1)) this.#statement(s, out);
-      return;
+  /** Registers start with their first values when those are stored at once. */
+  #alloc(s: Extract<Stmt, { kind: "alloc" }>, out: string[]): void {
+    const waiting = new Map<BufferId, Buffer>();
+    let body: Stmt = s;
+    for (; body.kind === "alloc"; body = body.body) {
+      const { buffer } = body;
+      assert(buffer.scope === "register" && buffer.shape.length === 0, `js: ${buffer.name} is no scalar register`);
+      this.#x.buffers.set(buffer.id, { buffer, id: this.#names.unique(buffer.name) });
+      waiting.set(buffer.id, buffer);
     }
-    out.push(`let ${id} = ${literal(buffer.dtype, 0).text};`);
-    this.#statement(body, out);
+    const list = body.kind === "seq" ? body.body : [body];
+    let next = 0;
+    for (; next < list.length; next++) {
+      const first = list[next]!;
+      if (first.kind !== "store" || !waiting.delete(first.buffer)) break;
+      this.#store(first, out, "let ");
+    }
+    for (const { id, dtype } of waiting.values())
+      out.push(`let ${this.#x.buffers.get(id)!.id} = ${literal(dtype, 0).text};`);
+    for (const rest of list.slice(next)) this.#statement(rest, out);
   }
   #registerValue(dtype: DType, value: LoopExpr, out: string[]): string {
     const x = number(this.#x.print(value, out));
     return settled({ ...x, dtype }).text;
   }
 
-  #store(s: Extract<Stmt, { kind: "store" }>, out: string[]): void {
+  /** `declare` is "let " for a register's first value. */
+  #store(s: Extract<Stmt, { kind: "store" }>, out: string[], declare: "let " | "" = ""): void {
     assert(s.index.length === 1, "js: an index that is not linear");
     const buffer = this.#x.buffers.get(s.buffer)?.buffer;
     assert(buffer !== undefined, `js: a store to an unknown buffer ${s.buffer}`);
     if (buffer.scope === "register") {
       const { id } = this.#x.buffers.get(s.buffer)!;
-      out.push(`${id} = ${this.#registerValue(buffer.dtype, s.value, out)};`);
+      out.push(`${declare}${id} = ${this.#registerValue(buffer.dtype, s.value, out)};`);
       return;
     }
     const value = number(this.#x.print(s.value, out));
