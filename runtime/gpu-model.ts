@@ -278,7 +278,7 @@ export class GpuModel {
   #buffer(bytes: number, usage: number, what: string): GPUBuffer {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
     const most = usage & STORAGE ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
-    if (bytes > most) fail(`E303 the ${what} need ${bytes} bytes in one buffer; this device binds ${most}`);
+    if (bytes > most) fail(`E303 ${what}: ${bytes} bytes in one buffer; this device binds ${most}`);
     return this.#device.createBuffer({ label: what, size: align(Math.max(bytes, 16), 16), usage });
   }
   /** Makes a region at least `bytes` long; `keep`: with what it holds. */

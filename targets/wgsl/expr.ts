@@ -5,6 +5,7 @@ import type { BufferId } from "../../src/base/brand.ts";
 import { userError } from "../../src/base/diagnostics.ts";
 import type { Binary, Load, Unary } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
+import { children } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { intBits, isUnsigned, widened } from "../../src/ir/types.ts";
@@ -417,4 +418,20 @@ export function natural(e: LoopExpr, scope: Scope): boolean {
     default:
       return false;
   }
+}
+
+/** The subexpressions (no leaves) that occur more than once below `roots` by identity, operands before users. */
+export function sharedSubtrees(roots: readonly LoopExpr[]): readonly LoopExpr[] {
+  const uses = new Map<LoopExpr, number>();
+  const order: LoopExpr[] = [];
+  const visit = (e: LoopExpr): void => {
+    if (e.kind === "const" || e.kind === "var") return;
+    const n = uses.get(e) ?? 0;
+    uses.set(e, n + 1);
+    if (n > 0) return;
+    (children(e) as readonly LoopExpr[]).forEach(visit);
+    order.push(e);
+  };
+  roots.forEach(visit);
+  return order.filter((e) => uses.get(e)! > 1);
 }

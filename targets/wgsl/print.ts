@@ -8,12 +8,12 @@ import * as D from "../../src/ir/dim.ts";
 import type { Expr } from "../../src/ir/expr.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import type { For, Kernel, LoopExpr, Stmt, Store } from "../../src/ir/loops.ts";
+import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import type { Place, Scope } from "./expr.ts";
-import { address, natural, printExpr, reg, stored, toWord } from "./expr.ts";
+import { address, natural, printExpr, reg, sharedSubtrees, stored, toWord } from "./expr.ts";
 import type { Helper } from "./helpers.ts";
-import { sharedSubtrees, walkStmt } from "./walk.ts";
 
 /** A kernel's shader. `grid` is the number of workgroups along x, y, z over the kernel's dims and scalars, each at least 1. */
 export type Shader = {
@@ -161,31 +161,34 @@ class Printer {
     const atomic = new Set<BufferId>();
     const reads = new Set<BufferId>();
     const writes = new Set<BufferId>();
-    walkStmt(this.k.body, {
-      stmt: (s) => {
-        if (s.kind === "store") {
-          writes.add(s.buffer);
-          if (s.atomic !== undefined) atomic.add(s.buffer);
-        }
-        if (s.kind === "let") {
-          const value = this.dimOf(s.value);
-          if (value !== null) this.lets.set(s.name, value);
-        }
-        if (s.kind !== "for") return;
-        const at = levelOf(s.loop);
-        if (at === null) return;
-        used.add(s.loop);
-        const count = this.countOf(s);
-        if (at.level === "block") grid[at.axis] = D.max(D.one, grid[at.axis], count);
-        else
-          workgroup[at.axis] = Math.max(
-            workgroup[at.axis],
-            must(D.known(count), `constant extent of ${s.loop} in ${this.k.name}`),
-          );
-      },
-      expr: (e) => {
-        if (e.kind === "load") reads.add(e.buffer);
-      },
+    const seen = new Set<unknown>();
+    visitStmt(this.k.body, (s) => {
+      for (const e of exprsOf(s))
+        visitExpr(
+          e,
+          (x) => {
+            if (x.kind === "load") reads.add(x.buffer);
+          },
+          seen,
+        );
+      if (s.kind === "store") {
+        writes.add(s.buffer);
+        if (s.atomic !== undefined) atomic.add(s.buffer);
+      }
+      if (s.kind === "let") {
+        const value = this.dimOf(s.value);
+        if (value !== null) this.lets.set(s.name, value);
+      }
+      if (s.kind !== "for") return;
+      const at = levelOf(s.loop);
+      if (at === null) return;
+      used.add(s.loop);
+      const count = this.countOf(s);
+      if (at.level === "block") grid[at.axis] = D.max(D.one, grid[at.axis], count);
+      else {
+        const threads = must(D.known(count), `constant extent of ${s.loop} in ${this.k.name}`);
+        workgroup[at.axis] = Math.max(workgroup[at.axis], threads);
+      }
     });
     const { x, y, z } = workgroup;
     const fits = x <= maxWorkgroup.x && y <= maxWorkgroup.y && z <= maxWorkgroup.z && x * y * z <= maxWorkgroup.all;

@@ -144,7 +144,7 @@ describe.skipIf(gpu === null)(`wgsl model ${reason}`, () => {
     const m = await GpuModel.create(plan, wgsl, new Uint8Array(0), { device });
     const run = (rows: number): ReturnType<GpuModel["run"]> => m.run({ x: new Int32Array(rows).fill(rows) });
     expect([...(await run(3)).z!.data]).toEqual([3]);
-    await expect(run(40)).rejects.toThrow(/the arena need 1677\d* bytes in one buffer; this device binds 134217728/);
+    await expect(run(40)).rejects.toThrow(/E303 arena: 1677\d* bytes in one buffer; this device binds 134217728/);
     expect([...(await run(4)).z!.data]).toEqual([4]);
     m.dispose();
     device.pushErrorScope("validation");
