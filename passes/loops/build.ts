@@ -21,7 +21,9 @@ export function lit(dtype: DType, value: number | bigint, x: LoopExpr): LoopExpr
 function typed(args: readonly Arg[]): LoopExpr[] {
   const like = args.find((x): x is LoopExpr => !isPlain(x));
   assert(like, "an operation on plain numbers");
-  const all = args.map((x) => (isPlain(x) ? E.constant(like.dtype, like.dtype === "f32" ? Math.fround(Number(x)) : x) : x));
+  const all = args.map((x) =>
+    isPlain(x) ? E.constant(like.dtype, like.dtype === "f32" ? Math.fround(Number(x)) : x) : x,
+  );
   return even(all);
 }
 function even(all: readonly LoopExpr[]): LoopExpr[] {

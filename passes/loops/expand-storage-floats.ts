@@ -1,7 +1,6 @@
 // Floats narrower than f32 as bit patterns in i32 registers: decoding to f32 and encoding from it, as expressions of f32 and i32 alone.
 // Formats: IEEE 754 (f16), bfloat16, and the 8-bit and 4-bit ones of ONNX (docs "Float stored in 8 bits", OCP MX for e8m0 and e2m1).
-import { must } from "../../src/base/assert.ts";
-import { type LoopExpr, lanesOf } from "../../src/ir/loops.ts";
+import type { LoopExpr } from "../../src/ir/loops.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { isUnsigned } from "../../src/ir/types.ts";
 import * as B from "./build.ts";
@@ -112,27 +111,33 @@ export function toOddF32(x: LoopExpr): LoopExpr {
   const zero = B.lit(x.dtype, 0, x);
   const below = B.lt(back, x);
   // Away from zero adds one to the pattern.
-  const away = isUnsigned(x.dtype) ? below : B.ne(B.select(below, 1, B.lit("i32", 0, x)), B.select(B.lt(x, zero), 1, B.lit("i32", 0, x)));
+  const away = isUnsigned(x.dtype)
+    ? below
+    : B.ne(B.select(below, 1, B.lit("i32", 0, x)), B.select(B.lt(x, zero), 1, B.lit("i32", 0, x)));
   const odd = B.add(i, B.select(away, 1, B.lit("i32", -1, x)));
   const exact = B.or(B.eq(back, x), B.ne(B.bitand(i, 1), 0));
   return B.bits("f32", B.select(exact, i, odd));
 }
 
+/** The pattern of a plain number, as `encode` without saturation makes it. */
+export function encodeNumber(d: NarrowFloat, x: number): number {
+  const a = floatBits(Math.abs(x));
+  if (d === "f8e8m0") return Number.isNaN(x) ? 255 : Math.min(a <= 1 << 22 ? 0 : (a + 0x7fffff) >>> 23, 254);
+  const f = formats[d];
+  if (Number.isNaN(x)) return f.nan;
+  const drop = 23 - f.mantissa;
+  const big = ((a + (1 << (drop - 1)) - 1 + ((a >> drop) & 1)) >>> drop) - ((127 - f.bias) << f.mantissa);
+  const magic = 2 ** (24 - f.bias - f.mantissa);
+  const small = floatBits(Math.fround(Math.abs(x)) + magic) - floatBits(magic);
+  const n = Math.min(
+    a < (128 - f.bias) << 23 && d !== "bf16" ? small : big,
+    f.inf ?? (d === "f4e2m1" ? f.finite : f.finite + 1),
+  );
+  const negative = x < 0 || Object.is(x, -0);
+  return negative && !(f.unsignedZero && n === 0) ? n | (1 << (f.bits - 1)) : n;
+}
 const word = new DataView(new ArrayBuffer(4));
 function floatBits(x: number): number {
   word.setFloat32(0, x);
   return word.getInt32(0);
-}
-/** The pattern of a plain number, rounded as `encode` does without saturation. */
-export function encodeNumber(d: NarrowFloat, x: number): number {
-  const a = floatBits(Math.fround(Math.abs(x)));
-  if (d === "f8e8m0") return Number.isNaN(x) ? 255 : Math.min(a <= 1 << 22 ? 0 : (a + 0x7fffff) >> 23, 254);
-  const f = must(formats[d], d);
-  if (Number.isNaN(x)) return f.nan;
-  const smallest = 2 ** (1 - f.bias - f.mantissa);
-  const exponent = Math.max(Math.floor(Math.log2(Math.abs(x))), 1 - f.bias);
-  // In units of the last place of x's own binade.
-  const scaled = Math.abs(x) / 2 ** (exponent - f.mantissa);
-  void [smallest, scaled, lanesOf];
-  return 0;
 }
