@@ -15,19 +15,22 @@ export class Frame {
   readonly maker: GraphMaker;
   /** Values of the surrounding graph that this body graph uses, in the order of its extra inputs. */
   readonly captures: ValueId[] = [];
-  private readonly names = new Set<string>();
+  /** Names in use, with the number that the next value of that name may try. */
+  private readonly names = new Map<string, number>();
   constructor(maker: GraphMaker) {
     this.maker = maker;
   }
   /** Keeps names for those who own them. */
   reserve(names: Iterable<string>): void {
-    for (const n of names) this.names.add(n);
+    for (const n of names) this.names.set(n, 1);
   }
   /** The name, or the name with a number when another value has it. */
   unique(name: string): string {
     let free = name;
-    for (let k = 1; this.names.has(free); k++) free = `${name}.${k}`;
-    this.names.add(free);
+    let k = this.names.get(name) ?? 0;
+    while (this.names.has(free)) free = `${name}.${k++}`;
+    this.names.set(name, Math.max(k, 1));
+    this.names.set(free, 1);
     return free;
   }
 }

@@ -12,6 +12,9 @@ export type DimBounds = { readonly min: number; readonly max: number };
 /** What exporters write for a dim that has no name. */
 const nameless = /^(\?|None|-1)?$/;
 
+/** Far beyond any real model; what is kept per symbol and body graph stays bounded. */
+const maxSymbols = 1000;
+
 /** The symbols of a model's inputs, with the bounds that the user gives them. */
 export class InputSymbols {
   /** In order of first use, without those that are fixed. */
@@ -58,7 +61,10 @@ export class InputSymbols {
     const bounds = this.bounds.get(name);
     if (bounds && bounds.min === bounds.max) return D.int(bounds.min);
     const id = name as SymbolId;
-    if (!this.open.has(name)) this.open.set(name, { id, min: bounds?.min ?? 1, max: bounds?.max ?? null, def: null });
+    if (!this.open.has(name)) {
+      if (this.open.size >= maxSymbols) throw userError("E205", `the inputs have more than ${maxSymbols} open dims`);
+      this.open.set(name, { id, min: bounds?.min ?? 1, max: bounds?.max ?? null, def: null });
+    }
     return D.sym(id);
   }
 

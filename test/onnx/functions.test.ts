@@ -198,3 +198,12 @@ test("a constant that a function is given stays a constant inside", () => {
     ),
   ).toEqual(["y = Mul(x, [w])"]);
 });
+
+test("many calls of one name get names in time", () => {
+  const f = fn("F", ["a"], ["r"], [node("Relu", ["a"], ["t"]), node("Relu", ["t"], ["r"])]);
+  const calls = Array.from({ length: 20000 }, (_, k) => call("F", ["x"], [k === 0 ? "y" : `v${k}`], { name: "same" }));
+  const start = performance.now();
+  const { graph } = importSpec(model(calls, [f]));
+  expect(performance.now() - start).toBeLessThan(5000);
+  expect(new Set([...graph.values.values()].map((v) => v.name)).size).toBe(graph.values.size);
+});

@@ -219,6 +219,14 @@ test("sizes beyond any memory are errors", () => {
   ).toEqual([expect.stringMatching(/^E104 tensor "w"/)]);
 });
 
+test("inputs with thousands of open dims are an error", () => {
+  const inputs = Object.fromEntries(
+    Array.from({ length: 400 }, (_, k) => [`x${k}`, ["f32", [null, null, null]] as const]),
+  );
+  const texts = problemTexts(() => importSpec({ inputs, outputs: ["x0"], nodes: [] }));
+  expect(texts[0]).toMatch(/^E205 .*more than 1000 open dims/);
+});
+
 test("inputs of types that Ingot does not have are E203", () => {
   const of = (type: Partial<TypeProto>): string[] => {
     const m = modelProto(model([relu("x", "y")]));
