@@ -136,7 +136,8 @@ export interface OpDef<A extends Attrs> extends OpHead {
   readonly infer: (x: readonly (ValueType | null)[], a: A, ctx: InferCtx) => readonly ValueType[];
   /**
    * For ops with body graphs: by attribute name, the types of the body's own inputs (captures come after them), and which body
-   * input is replaced by which body output from one iteration to the next ([input, output] positions).
+   * input is replaced by which body output from one iteration to the next ([input, output] positions). The node's inputs are those
+   * of the ONNX node as written (RawNode.inputCount of them), then the captures of each body in the order of these keys.
    */
   readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode) => { readonly [attr: string]: { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[] } };
   readonly body: OpBody<A>;
