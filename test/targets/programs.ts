@@ -2,6 +2,7 @@
 // from any printer. See programs/draft.ts for what a Fixture says.
 import { actionPrograms } from "./programs/actions.ts";
 import type { Fixture } from "./programs/draft.ts";
+import { memoryPrograms } from "./programs/memory.ts";
 import { scalarPrograms } from "./programs/scalars.ts";
 import { structurePrograms } from "./programs/structure.ts";
 import { vectorPrograms } from "./programs/vectors.ts";
@@ -12,6 +13,7 @@ export { linearMemory } from "./programs/draft.ts";
 export const programs: readonly Fixture[] = [
   ...scalarPrograms,
   ...structurePrograms,
+  ...memoryPrograms,
   ...actionPrograms,
   ...vectorPrograms,
 ];

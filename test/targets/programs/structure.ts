@@ -1,9 +1,10 @@
 // Loops, registers, pointers, control flow inside kernels.
+import type { SymbolId } from "../../../src/base/brand.ts";
 import * as D from "../../../src/ir/dim.ts";
 import type { BinaryOp } from "../../../src/ir/expr.ts";
 import { binary, cast, constant, i32, mulAdd, select, unary, v } from "../../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../../src/ir/loops.ts";
-import type { DType } from "../../../src/ir/types.ts";
+import type { DType, Tensor } from "../../../src/ir/types.ts";
 import { tensorOf } from "../../../src/ir/types.ts";
 import type { Fixture } from "./draft.ts";
 import { alloc, Draft, fixture, letIn, loadOf, loop, N, n, store } from "./draft.ts";
@@ -20,6 +21,20 @@ export const range = (count: number): number[] => Array.from({ length: count }, 
 /** Small integers as floats: sums and products of them are exact in any order. */
 export const small = (count: number, seed: number): number[] =>
   range(count).map((i) => ((i * 7 + seed * 13 + ((i * i) % 11)) % 17) - 8);
+/** The symbol of a dim that is one. */
+export const id = (d: D.Dim): SymbolId => D.symbolsOf(d).values().next().value!;
+export const i32s = (values: readonly number[]): Tensor => tensorOf("i32", [values.length], values);
+/** z[i] = x[i], of `extent` elements: extent is a dim `n` of the kernel. */
+export function copier(d: Draft, dtype: DType, name = `copy_${dtype}`): number {
+  return d.kernel(
+    name,
+    (kd) => {
+      const [kx, kz] = [kd.param("x", dtype, [D.sym("n")]), kd.param("z", dtype, [D.sym("n")])];
+      return loop("i", v("n"), store(kz, v("i"), loadOf(kx, v("i"))));
+    },
+    { dims: ["n"] },
+  );
+}
 const bool = (x: number): LoopExpr => constant("bool", x);
 
 /** An index far outside memory is loaded only by the side of a select that is not chosen. */

@@ -1,6 +1,6 @@
 // Programs with vectors of 4 lanes, for targets that have them.
 import type { BinaryOp, UnaryOp } from "../../../src/ir/expr.ts";
-import { binary, bitcast, cast, constant, i32, mulAdd, select, unary, v } from "../../../src/ir/expr.ts";
+import { bitcast, cast, constant, i32, mulAdd, select, unary, v } from "../../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../../src/ir/loops.ts";
 import type { Buffer } from "../../../src/ir/storage.ts";
 import type { DType, Tensor } from "../../../src/ir/types.ts";
