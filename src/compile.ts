@@ -4,7 +4,7 @@ import { expand } from "../passes/graph/expand.ts";
 import { foldConstants } from "../passes/graph/fold-constants.ts";
 import { lowerProgram } from "../passes/lower.ts";
 import { inline } from "../passes/te/inline.ts";
-import { resolveStorage } from "../passes/te/storage.ts";
+import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
 import { evaluateProgram } from "../targets/js/evaluate.ts";
 import { jsTarget } from "../targets/js/index.ts";
@@ -52,6 +52,6 @@ export async function compileTarget(front: FrontEnd, targetName: string, options
   return { program, files };
 }
 export function lowerFor(graph: Graph, info: Parameters<typeof lowerProgram>[1]["target"], options: Pick<CompileOptions, "strict">): Program {
-  const te = resolveStorage(inline(toTe(graph)));
+  const te = chooseStorage(inline(toTe(graph)), info);
   return lowerProgram(te, { target: info, strict: options.strict ?? false });
 }

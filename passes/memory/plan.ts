@@ -6,6 +6,7 @@ import * as D from "../../src/ir/dim.ts";
 import type { Dim, Sym } from "../../src/ir/dim.ts";
 import type { MemoryPlan, Region } from "../../src/ir/program.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
+import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import type { Interval } from "./liveness.ts";
@@ -104,10 +105,11 @@ export function planMemory(x: PlanInput): MemoryPlan {
   const best = tries.reduce((a, b) => (b.peak < a.peak ? b : a));
   const sorted = best.placed.sort((a, b) => a.at - b.at || a.g.bytes - b.g.bytes || a.n - b.n);
   let arena: Dim = D.zero;
+  const ranges = rangesOf(x.symbols);
   const done: { g: Placed["g"]; end: Dim }[] = [];
   sorted.forEach((p, k) => {
     const below = done.filter((d) => overlaps(d.g, p.g)).map((d) => d.end);
-    let offset = below.length === 0 ? D.zero : D.max(...below);
+    let offset = below.length === 0 ? D.zero : D.simplify(D.max(...below), ranges);
     if (offset.kind !== "int" && offset.kind !== "sym") {
       const id = `$at.${k}` as SymbolId;
       lets.push({ id, value: offset });
@@ -116,7 +118,7 @@ export function planMemory(x: PlanInput): MemoryPlan {
     for (const id of p.g.ids) offsets.set(id, { region: "arena", offset });
     const end = D.add(offset, p.g.size);
     done.push({ g: p.g, end });
-    arena = D.max(arena, end);
+    arena = D.simplify(D.max(arena, end), ranges);
   });
   let lowerBound = 0;
   const events = new Set(all.map((g) => g.first));

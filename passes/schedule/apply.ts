@@ -313,32 +313,36 @@ class StageLowering {
     const dims = [...spatial, ...factored].map((l) => {
       const e = extents.get(l.name) ?? l.extent;
       if (e.kind !== "int") throw new InternalError(`the accumulator's loop "${l.name}" has extent ${e.key}`);
-      return e;
+      // A partial result of its own takes what a split leaves over: vectors and single elements never share one.
+      return l.rfactor ? D.add(e, D.one) : e;
     });
     const cells = r.state.map((s): Buffer => {
       const shape = dims;
       return { id: this.g.ctx.freshBuffer(), name: this.g.unique("acc"), dtype: s.dtype, shape, scope: "register", storage: dense(shape) };
     });
-    const at = (e: ReadonlyMap<string, Dim>, lane?: LoopExpr): LoopExpr[] => [
+    const at = (e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x: ReadonlyMap<string, Dim> = extents): LoopExpr[] => [
       ...spatial.map((l) => ofDim(must(e.get(l.name), l.name))),
-      ...factored.map((l) => lane ?? ofDim(e.get(l.name) ?? D.zero)),
+      ...factored.map((l) => lane ?? ofDim((x.get(l.name) ?? l.extent) === l.extent ? must(e.get(l.name), l.name) : l.extent)),
     ];
-    const cell = (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr): LoopExpr => ({ kind: "load", dtype: cells[k]!.dtype, buffer: cells[k]!.id, index: at(e, lane) });
-    const put = (k: number, value: LoopExpr, e: ReadonlyMap<string, Dim>): Stmt => ({ kind: "store", buffer: cells[k]!.id, dtype: cells[k]!.dtype, index: at(e), value });
+    const cell = (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x?: ReadonlyMap<string, Dim>): LoopExpr => ({ kind: "load", dtype: cells[k]!.dtype, buffer: cells[k]!.id, index: at(e, lane, x) });
+    const put = (k: number, value: LoopExpr, e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x?: ReadonlyMap<string, Dim>): Stmt => ({ kind: "store", buffer: cells[k]!.id, dtype: cells[k]!.dtype, index: at(e, lane, x), value });
     const over = (leaves: readonly Leaf[], e: ReadonlyMap<string, Dim>, x: ReadonlyMap<string, Dim>, body: (e: ReadonlyMap<string, Dim>, x: ReadonlyMap<string, Dim>) => Stmt): Stmt => {
       const [first, ...more] = leaves;
       if (!first) return body(e, x);
       return this.loop(this.shape.leaves.indexOf(first), e, x, (e2, x2) => over(more, e2, x2, body));
     };
     // An accumulator's loops for init and result keep the marks of the update's: the same registers.
-    const init = over([...spatial, ...factored], env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e))));
-    const update = over(rest, env, extents, (e) => {
-      const states = new Map(r.state.map((s, k) => [s.name, cell(k, e)]));
+    const init = seq([
+      over([...spatial, ...factored], env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e)))),
+      ...factored.map((l) => over(spatial, env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e, ofDim(l.extent)))))),
+    ]);
+    const update = over(rest, env, extents, (e, x) => {
+      const states = new Map(r.state.map((s, k) => [s.name, cell(k, e, undefined, x)]));
       const values = r.update.map((u) => this.expr(u, e, states));
-      if (values.length === 1) return this.guarded(e, put(0, values[0]!, e));
+      if (values.length === 1) return this.guarded(e, put(0, values[0]!, e, undefined, x));
       // Several states are read all at once.
       const names = values.map((_, k) => this.g.unique(`next${k}`));
-      const stores = seq(values.map((v, k) => put(k, { kind: "var", dtype: v.dtype, name: names[k]! }, e)));
+      const stores = seq(values.map((v, k) => put(k, { kind: "var", dtype: v.dtype, name: names[k]! }, e, undefined, x)));
       return this.guarded(e, values.reduceRight<Stmt>((b, v, k) => ({ kind: "let", name: names[k]!, value: v, body: b }), stores));
     });
     const result = over(spatial, env, extents, (e) => {
@@ -361,8 +365,9 @@ class StageLowering {
     const dtype = r.state[k]!.dtype;
     // Pairwise, which is also the more accurate order.
     while (parts.length > 1) parts.splice(0, 2, { kind: "binary", op: op === "sum" ? "add" : op, dtype, a: parts[0]!, b: parts[1]! });
-    const joined = parts[0]!;
-    return lanes === 1 ? joined : { kind: "lanes", op, factor: lanes, dtype, x: joined };
+    const vector = parts[0]!;
+    const joined: LoopExpr = lanes === 1 ? vector : { kind: "lanes", op, factor: lanes, dtype, x: vector };
+    return { kind: "binary", op: op === "sum" ? "add" : op, dtype, a: joined, b: cell(k, e, { kind: "const", dtype: "i32", value: n }) };
   }
 }
 

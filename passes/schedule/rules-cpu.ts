@@ -1,4 +1,195 @@
-// Schedule rules for CPUs, in order.
-import type { ScheduleRule } from "../../src/ir/schedule.ts";
+// Schedule rules for CPUs, in order. They read the stages, the storage of their buffers and facts about the target; never names.
+import * as D from "../../src/ir/dim.ts";
+import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
+import type { Axis, Group, Reduce, Stage } from "../../src/ir/te.ts";
+import { type Access, accessesOf, fusable, stride } from "../te/access.ts";
+import { type Contraction, contractionOf } from "../te/contraction.ts";
+import { mergeOp } from "./apply.ts";
+import { tileOf, vectorAxis } from "./tile.ts";
 
-export const cpuRules: readonly ScheduleRule<never>[] = [];
+const lanesOf = (ctx: RuleCtx): number => Math.max(1, ctx.target.vectorBytes / 4);
+const single = (g: Group): Stage | null => (g.stages.length === 1 && g.stages[0]!.scan === null ? g.stages[0]! : null);
+const extentOf = (a: Axis): number => D.known(a.extent) ?? Number.POSITIVE_INFINITY;
+
+/** Collects steps for one stage and knows the loops' names as they change. */
+class Steps {
+  readonly list: ScheduleStep[] = [];
+  private readonly stage: Stage["id"];
+  constructor(s: Stage) {
+    this.stage = s.id;
+  }
+  /** The outer and inner loop of a split, or the loop alone (as inner) when it is no longer than `by`. */
+  split(axis: Axis, by: number): { outer: string[]; inner: string } {
+    const e = D.known(axis.extent);
+    if (by <= 1 && e !== 1) return { outer: [axis.name], inner: "" };
+    if (e !== null && e <= by) return { outer: [], inner: axis.name };
+    this.list.push({ stage: this.stage, kind: "split", axis: axis.name, by, tail: "peel" });
+    return { outer: [`${axis.name}.o`], inner: `${axis.name}.i` };
+  }
+  fuse(axes: readonly Axis[]): Axis {
+    if (axes.length === 1) return axes[0]!;
+    this.list.push({ stage: this.stage, kind: "fuse", axes: axes.map((a) => a.name) });
+    return { name: axes.map((a) => a.name).join("+"), extent: D.product(axes.map((a) => a.extent)), role: axes[0]!.role };
+  }
+  order(axes: readonly string[]): void {
+    this.list.push({ stage: this.stage, kind: "order", axes: axes.filter((a) => a !== "") });
+  }
+  mark(axis: string, as: "unroll" | "vector"): void {
+    if (axis !== "") this.list.push({ stage: this.stage, kind: "mark", axis, as });
+  }
+  rfactor(axis: string): void {
+    this.list.push({ stage: this.stage, kind: "rfactor", axis });
+  }
+}
+
+/** Runs of axes (given outermost first) that every access walks as one axis. */
+function fuseRuns(steps: Steps, axes: readonly Axis[], accesses: readonly Access[]): Axis[] {
+  const out: Axis[][] = [];
+  for (const a of axes) {
+    const run = out[out.length - 1];
+    const whole = run && { ...a, extent: a.extent, name: a.name };
+    if (run && whole && fusable(accesses, run[run.length - 1]!, a)) run.push(a);
+    else out.push([a]);
+  }
+  return out.map((r) => steps.fuse(r));
+}
+/** Axes in the order in which an access walks memory: the largest stride first. */
+function byStride(axes: readonly Axis[], a: Access | undefined): Axis[] {
+  const weight = (x: Axis): number => {
+    const s = a ? stride(a, x.name) : null;
+    return s === null ? 0 : (D.known(s) ?? 2 ** 31 + D.termsOf(s).length);
+  };
+  return axes.map((x, k) => ({ x, k })).sort((p, q) => weight(q.x) - weight(p.x) || p.k - q.k).map((y) => y.x);
+}
+
+/** Sums of products: a register tile of M x N, K innermost, panels of b. */
+const contract: ScheduleRule<Contraction> = {
+  name: "contract",
+  match: (g, ctx) => {
+    const s = single(g);
+    const c = s && contractionOf(s, (l) => ["weights", "prepared"].includes(ctx.buffer(l.buffer).scope));
+    if (!s || !c || c.n.length === 0) return null;
+    const n = vectorAxis(c)!;
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    // A panel is read along N: contiguous within a block.
+    const b = accesses.find((a) => !a.store && a.buffer === c.b.load.buffer);
+    const storage = ctx.buffer(c.b.load.buffer).storage;
+    const contiguous = b && (stride(b, n.name) === D.one || (storage !== null && storage.blocks.length > 0));
+    return contiguous || extentOf(n) < lanesOf(ctx) ? c : null;
+  },
+  steps: (c, g, ctx) => {
+    const s = g.stages[0]!;
+    const steps = new Steps(s);
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    const a = accesses.find((x) => !x.store && x.buffer === c.a.load.buffer);
+    const tile = tileOf(c, ctx.target);
+    const n = vectorAxis(c)!;
+    const otherN = c.n.filter((x) => x !== n);
+    const m = fuseRuns(steps, byStride(c.m, a), accesses);
+    const k = fuseRuns(steps, byStride(c.k, a), accesses);
+    const free = s.axes.filter((x) => ![...c.m, ...c.n, ...c.batch].includes(x));
+    const rows = m[m.length - 1];
+    const ns = steps.split(n, tile.n);
+    const ms = rows ? steps.split(rows, tile.m) : { outer: [], inner: "" };
+    steps.order([...free.map((x) => x.name), ...c.batch.map((x) => x.name), ...otherN.map((x) => x.name), ...ns.outer, ...m.slice(0, -1).map((x) => x.name), ...ms.outer, ...k.map((x) => x.name), ms.inner, ns.inner]);
+    steps.mark(ms.inner, "unroll");
+    steps.mark(ns.inner, "vector");
+    return steps.list;
+  },
+};
+
+/** Reductions over windows or outer axes: vectors along an axis that lies contiguous in everything, a row of outputs at a time. */
+const window: ScheduleRule<{ readonly v: Axis }> = {
+  name: "window",
+  match: (g, ctx) => {
+    const s = single(g);
+    if (!s || s.outs[0]!.body.kind !== "reduce" || s.outs.length !== 1) return null;
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    const v = s.axes.find((x) => accesses.every((a) => {
+      const d = stride(a, x.name);
+      return a.store ? d === D.one : d === D.one || d === D.zero;
+    }));
+    return v && extentOf(v) >= lanesOf(ctx) && (v.extent.kind === "int" || lanesOf(ctx) > 1) ? { v } : null;
+  },
+  steps: ({ v }, g, ctx) => {
+    const s = g.stages[0]!;
+    const r = s.outs[0]!.body as Reduce;
+    const steps = new Steps(s);
+    const lanes = lanesOf(ctx);
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    const main = accesses.find((a) => !a.store && r.axes.some((x) => stride(a, x.name) !== D.zero));
+    const k = byStride(r.axes, main);
+    const rest = byStride(s.axes.filter((x) => x !== v), accesses.find((a) => a.store));
+    // A row of neighbouring outputs shares what its windows overlap.
+    const row = r.state.length === 1 ? rest[rest.length - 1] : undefined;
+    const small = k.reduce((p, x) => p * extentOf(x), 1) <= 64;
+    const rowTile = row && small && extentOf(row) >= 4 ? 4 : 1;
+    const rs = row && rowTile > 1 ? steps.split(row, rowTile) : { outer: row ? [row.name] : [], inner: "" };
+    const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes);
+    steps.order([...rest.slice(0, -1).map((x) => x.name), ...rs.outer, ...vs.outer, ...k.map((x) => x.name), rs.inner, vs.inner]);
+    steps.mark(rs.inner, "unroll");
+    steps.mark(vs.inner, "vector");
+    const last = k[k.length - 1];
+    if (last && rowTile > 1 && extentOf(last) <= 7) steps.mark(last.name, "unroll");
+    return steps.list;
+  },
+};
+
+/** Reductions along contiguous memory: partial results in vectors, joined at the end. */
+const reduction: ScheduleRule<{ readonly r: Axis }> = {
+  name: "reduction",
+  match: (g, ctx) => {
+    const s = single(g);
+    const o = s?.outs[0];
+    if (!s || !o || o.body.kind !== "reduce" || s.outs.length !== 1 || ctx.strict) return null;
+    const body = o.body;
+    if (!body.state.every((_, k) => mergeOp(body, k) !== null) || body.state.some((x) => x.dtype !== "f32" && x.dtype !== "i32")) return null;
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges).filter((a) => !a.store);
+    const r = body.axes.find((x) => extentOf(x) >= 2 * lanesOf(ctx) && accesses.every((a) => {
+      const d = stride(a, x.name);
+      return d === D.one || d === D.zero;
+    }) && accesses.some((a) => stride(a, x.name) === D.one));
+    return r && lanesOf(ctx) > 1 ? { r } : null;
+  },
+  steps: ({ r }, g, ctx) => {
+    const s = g.stages[0]!;
+    const body = s.outs[0]!.body as Reduce;
+    const steps = new Steps(s);
+    const lanes = lanesOf(ctx);
+    const by = extentOf(r) >= 8 * lanes ? 4 * lanes : lanes;
+    const rs = steps.split(r, by);
+    const inner = rs.inner;
+    steps.order([...s.axes.map((x) => x.name), ...body.axes.filter((x) => x !== r).map((x) => x.name), ...rs.outer, inner]);
+    steps.mark(inner, "vector");
+    steps.rfactor(inner);
+    return steps.list;
+  },
+};
+
+/** No reduction: one long loop where memory allows, vectors along the axis that is contiguous in the output. */
+const elementwise: ScheduleRule<true> = {
+  name: "elementwise",
+  match: (g) => {
+    const s = single(g);
+    return s && s.outs.every((o) => o.body.kind !== "reduce") && s.axes.length > 0 ? true : null;
+  },
+  steps: (_m, g, ctx) => {
+    const s = g.stages[0]!;
+    const steps = new Steps(s);
+    const lanes = lanesOf(ctx);
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    const store = accesses.find((a) => a.store);
+    const axes = byStride(s.axes.filter((x) => x.extent !== D.one), store);
+    const units = s.axes.filter((x) => x.extent === D.one);
+    const fused = fuseRuns(steps, axes, accesses);
+    const v = fused[fused.length - 1];
+    const outer = fused.slice(0, -1).map((x) => x.name);
+    if (!v) return [];
+    const vs = steps.split(v, lanes > 1 ? 2 * lanes : 1);
+    steps.order([...units.map((x) => x.name), ...outer, ...vs.outer, vs.inner]);
+    steps.mark(vs.inner, "vector");
+    return steps.list;
+  },
+};
+
+export const cpuRules: readonly ScheduleRule<never>[] = [contract, window, reduction, elementwise] as unknown as readonly ScheduleRule<never>[];

@@ -9,10 +9,10 @@ import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 
 export function inline(p: TeProgram): TeProgram {
-  let now = simplifyProgram(p);
-  now = new Inliner(now, false).run();
-  now = mergeEpilogues(now);
-  now = new Inliner(now, true).run();
+  // Copies and elementwise chains first, then epilogues: a Relu behind a convolution belongs to it, not to the pad or pool behind it.
+  let now = eliminateDead(new Inliner(simplifyProgram(p), false).run());
+  now = eliminateDead(mergeEpilogues(now));
+  now = eliminateDead(new Inliner(now, true).run());
   return eliminateDead(mergeEpilogues(now));
 }
 
@@ -120,14 +120,14 @@ const volume = (axes: readonly Axis[]): Dim => D.product(axes.map((a) => a.exten
 class Inliner {
   private readonly p: TeProgram;
   private readonly facts: Facts;
-  private readonly intoPads: boolean;
+  private readonly late: boolean;
   private readonly outer: Ranges;
   /** Stages that consumers may take in, by their buffer. */
   private readonly available = new Map<BufferId, Stage>();
-  constructor(p: TeProgram, intoPads: boolean) {
+  constructor(p: TeProgram, late: boolean) {
     this.p = p;
     this.facts = factsOf(p);
-    this.intoPads = intoPads;
+    this.late = late;
     this.outer = rangesOf(p.symbols);
   }
   run(): TeProgram {
@@ -170,7 +170,7 @@ class Inliner {
     const isReduce = c.outs.some((o) => o.body.kind === "reduce");
     if (body.kind === "const") return true;
     if (body.kind === "load" && !hasDivision(body)) return true;
-    if (isPad(c) && !this.intoPads) return false;
+    if ((isPad(c) || isReduce) && !this.late) return false;
     const domain = isReduce ? D.mul(volume(c.axes), volume((c.outs[0]!.body as Reduce).axes ?? [])) : volume(c.axes);
     const same = domain === volume(p.axes);
     const work = cost(body);

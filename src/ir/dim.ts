@@ -38,8 +38,8 @@ export function int(value: number): Dim {
 export const zero: Dim = int(0);
 export const one: Dim = int(1);
 
-/** Numbers in the text form of the IRs. */
-const notSymbols: ReadonlySet<string> = new Set(["inf", "nan"]);
+/** Words that mean something else where the text form of the IRs has a dim. */
+const notSymbols: ReadonlySet<string> = new Set(["inf", "nan", "while", "swap"]);
 /** A symbol prints bare when it is an identifier, else quoted. */
 export function sym(id: SymbolId | string): Dim {
   return intern({ kind: "sym", key: quoteName(id, notSymbols), id: id as SymbolId });
@@ -484,6 +484,18 @@ export function simplify(d: Dim, ranges: Ranges): Dim {
         r = add(...stay);
       }
       if (nonNegative(r, ranges) && nonNegative(sub(sub(by, one), r), ranges)) return d.kind === "mod" ? r : q;
+      // Terms that are multiples of g, a divisor of by, and a rest in [0, g): the rest never carries.
+      if (by.kind === "int" && by.value > 1) {
+        for (const t of termsOf(r)) {
+          const g = gcd(divisor(t, ranges), by.value);
+          if (t.kind === "int" || g < 2) continue;
+          const coarse = termsOf(r).filter((u) => u.kind !== "int" && divisor(u, ranges) % g === 0);
+          const fine = sub(r, add(...coarse));
+          if (fine === zero || !nonNegative(fine, ranges) || !nonNegative(sub(int(g - 1), fine), ranges)) continue;
+          const whole = add(...coarse);
+          return d.kind === "mod" ? add(mod(whole, by), fine) : add(q, floordiv(whole, by));
+        }
+      }
       return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
     }
     default: return unreachable(d, "simplify");

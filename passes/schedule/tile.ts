@@ -1,0 +1,35 @@
+// The register tile of contractions: how many rows (of M) and columns (of N) one micro-kernel computes. Storage packs operands in
+// panels of the same width, so both read it here.
+import * as D from "../../src/ir/dim.ts";
+import type { Axis } from "../../src/ir/te.ts";
+import type { TargetInfo } from "../../src/ir/target.ts";
+import type { Contraction } from "../te/contraction.ts";
+
+export type Tile = { readonly m: number; readonly n: number };
+
+const extent = (axes: readonly Axis[]): number | null => axes.reduce<number | null>((p, a) => (p === null || a.extent.kind !== "int" ? null : p * a.extent.value), 1);
+
+/**
+ * Accumulators are vectors of `lanes`; the panel's vectors and one splat need registers too. Measured with V8 on x86 (16 registers): 4x8
+ * floats in 8 accumulators reach the peak, 10 or more spill.
+ */
+export function tileOf(c: Contraction, target: TargetInfo): Tile {
+  const lanes = Math.max(1, target.vectorBytes / 4);
+  const n = extent(c.n);
+  const m = extent(c.m);
+  const accumulators = target.registers >= 32 ? 16 : 8;
+  // One row only: the whole budget goes along N, which streams the panel in long runs.
+  if (m === 1) return { m: 1, n: pick(n, [accumulators * lanes, 4 * lanes, 2 * lanes, lanes]) };
+  if (n !== null && n <= lanes) return { m: Math.min(8, accumulators), n: Math.max(1, n) };
+  const width = 2 * lanes;
+  return { m: accumulators / 2, n: n !== null && n < width ? n : width };
+}
+/** The widest that fits the extent. */
+function pick(n: number | null, widths: readonly number[]): number {
+  if (n === null) return widths[widths.length - 1]!;
+  return widths.find((w) => n >= w) ?? Math.max(1, n);
+}
+/** The single axis along which a contraction is vectorised: the largest of N. */
+export function vectorAxis(c: Contraction): Axis | null {
+  return [...c.n].sort((a, b) => (D.known(b.extent) ?? 64) - (D.known(a.extent) ?? 64))[0] ?? null;
+}

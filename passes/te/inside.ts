@@ -1,0 +1,165 @@
+// Writes in place what would be copied: the parts of a concat into the whole, the interior of a padded buffer into its frame.
+import { must } from "../../src/base/assert.ts";
+import type { BufferId } from "../../src/base/brand.ts";
+import * as D from "../../src/ir/dim.ts";
+import type { Dim } from "../../src/ir/dim.ts";
+import { type Const, ofDim, toDim } from "../../src/ir/expr.ts";
+import { type Kernel, type LoopExpr, seq, type Stmt } from "../../src/ir/loops.ts";
+import { accesses } from "../../src/ir/rewrite.ts";
+import type { Buffer } from "../../src/ir/storage.ts";
+import { rangesOf } from "../../src/ir/symbolic.ts";
+import type { Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
+import { factsOf, isPad } from "./inline.ts";
+
+type Pad = { readonly stage: Stage; readonly from: BufferId; readonly to: BufferId; readonly before: readonly Dim[]; readonly fill: Const };
+
+export function placeInside(p: TeProgram): TeProgram {
+  const facts = factsOf(p);
+  const ranges = rangesOf(p.symbols);
+  const buffers = new Map(p.buffers);
+  const dropped = new Set<Stage>();
+  /** Frames to fill after the action that writes the interior. */
+  const frames = new Map<TeAction, { pad: Pad; action: TeAction }[]>();
+  const walk = (list: readonly TeAction[]): void => {
+    const producer = new Map<BufferId, TeAction>();
+    const pads: Pad[] = [];
+    for (const a of list) {
+      if (a.kind === "loop") walk(a.body);
+      else if (a.kind === "if") { walk(a.then); walk(a.otherwise); }
+      const stage = a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
+      if (stage) {
+        const copied = copyIntoPart(stage, buffers);
+        if (copied !== null && movable(copied, producer)) {
+          const part = must(buffers.get(stage.outs[0]!.buffer), "a part");
+          buffers.set(copied, { ...buffers.get(copied)!, inside: part.inside! });
+          dropped.add(stage);
+        }
+        const pad = padOf(stage, buffers);
+        if (pad) pads.push(pad);
+      }
+      if (a.kind === "call") for (const w of accesses(a).writes) producer.set(w, a);
+    }
+    // The widest frame of each interior takes it; narrower ones with the same fill are ranges of that frame.
+    const bySource = new Map<BufferId, Pad[]>();
+    for (const pad of pads) bySource.set(pad.from, [...(bySource.get(pad.from) ?? []), pad]);
+    for (const [from, group] of bySource) {
+      if (!movable(from, producer)) continue;
+      const widest = group.find((x) => group.every((y) => y === x || covers(x, y, buffers, ranges))) ?? group[0]!;
+      if (buffers.get(widest.to)!.scope !== "arena" || buffers.get(widest.to)!.inside || facts.mutable.has(widest.to)) continue;
+      buffers.set(from, { ...buffers.get(from)!, inside: { of: widest.to, offset: widest.before, step: widest.before.map(() => D.one) } });
+      dropped.add(widest.stage);
+      const at = producer.get(from)!;
+      frames.set(at, [...(frames.get(at) ?? []), { pad: widest, action: frame(widest, buffers) }]);
+      for (const y of group) {
+        if (y === widest || !covers(widest, y, buffers, ranges) || buffers.get(y.to)!.inside || buffers.get(y.to)!.scope !== "arena") continue;
+        buffers.set(y.to, { ...buffers.get(y.to)!, inside: { of: widest.to, offset: widest.before.map((b, k) => D.sub(b, y.before[k]!)), step: widest.before.map(() => D.one) } });
+        dropped.add(y.stage);
+      }
+    }
+  };
+  /** A buffer that a stage of this list makes and that has no place yet. */
+  const movable = (id: BufferId, producer: ReadonlyMap<BufferId, TeAction>): boolean => {
+    const b = must(buffers.get(id), `buffer ${id}`);
+    const made = producer.get(id);
+    return b.scope === "arena" && !b.inside && !b.storage && !facts.mutable.has(id) && made !== undefined;
+  };
+  walk(p.actions);
+  if (dropped.size === 0) return p;
+  const rebuild = (list: readonly TeAction[]): TeAction[] => list.flatMap((a): TeAction[] => {
+    const after = (frames.get(a) ?? []).map((f) => f.action);
+    if (a.kind === "loop") return [{ ...a, body: rebuild(a.body) }, ...after];
+    if (a.kind === "if") return [{ ...a, then: rebuild(a.then), otherwise: rebuild(a.otherwise) }, ...after];
+    if (a.kind === "call" && a.call.kind === "group" && a.call.group.stages.some((s) => dropped.has(s))) return after;
+    return [a, ...after];
+  });
+  return { ...p, buffers, actions: rebuild(p.actions) };
+}
+
+/** The buffer that a stage copies, element by element, into a part of another; or null. */
+function copyIntoPart(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): BufferId | null {
+  const o = s.outs[0]!;
+  if (s.outs.length !== 1 || s.scan !== null || o.body.kind !== "load" || !buffers.get(o.buffer)!.inside) return null;
+  const identity = o.body.index.every((i, k) => (i.kind === "var" && i.name === s.axes[k]!.name) || (i.kind === "const" && s.axes[k]!.extent === D.one));
+  const x = buffers.get(o.body.buffer)!;
+  return identity && x.shape.length === s.axes.length && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
+}
+/** What a pad stage pads: out[i] = x[i - before] where that is inside x, else a constant. */
+function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): Pad | null {
+  const o = s.outs[0]!;
+  if (!isPad(s) || o.body.kind !== "select" || o.body.a.kind !== "load" || o.body.b.kind !== "const") return null;
+  const before: Dim[] = [];
+  const load = o.body.a;
+  for (let k = 0; k < load.index.length; k++) {
+    const axis = s.axes[k];
+    const d = toDim(load.index[k]!);
+    if (!axis || d === null) return null;
+    const b = D.sub(D.sym(axis.name), d);
+    if (D.symbolsOf(b).has(axis.name as never)) {
+      // An axis of extent 1 may stand as the constant 0.
+      if (axis.extent !== D.one || d !== D.zero) return null;
+      before.push(D.zero);
+    } else before.push(b);
+  }
+  const x = buffers.get(load.buffer)!;
+  if (before.length !== s.axes.length || before.some((b) => b.kind === "int" && b.value < 0)) return null;
+  // The condition must be nothing but the bounds: every element of x appears.
+  const out = buffers.get(o.buffer)!;
+  const fits = x.shape.every((d, k) => {
+    const after = D.sub(D.sub(out.shape[k]!, before[k]!), d);
+    return D.nonNegative(after, () => null) && D.nonNegative(before[k]!, () => null);
+  });
+  return fits ? { stage: s, from: x.id, to: o.buffer, before, fill: o.body.b } : null;
+}
+function covers(x: Pad, y: Pad, buffers: ReadonlyMap<BufferId, Buffer>, ranges: D.Ranges): boolean {
+  const [X, Y] = [buffers.get(x.to)!, buffers.get(y.to)!];
+  const src = buffers.get(x.from)!;
+  return Object.is(x.fill.value, y.fill.value) && x.before.every((b, k) => {
+    const after = (p: Pad, o: Buffer): Dim => D.sub(D.sub(o.shape[k]!, p.before[k]!), src.shape[k]!);
+    return D.atMost(y.before[k]!, b, ranges) && D.atMost(after(y, Y), after(x, X), ranges);
+  });
+}
+
+/** A kernel that fills what lies around the interior: for each padded axis the slabs before and after it. */
+function frame(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>): TeAction {
+  const out = buffers.get(p.to)!;
+  const src = buffers.get(p.from)!;
+  const rank = out.shape.length;
+  const slabs: Stmt[] = [];
+  let n = 0;
+  for (let k = 0; k < rank; k++) {
+    const end = D.add(p.before[k]!, src.shape[k]!);
+    for (const [lo, count] of [[D.zero, p.before[k]!], [end, D.sub(out.shape[k]!, end)]] as const) {
+      if (count === D.zero) continue;
+      // Axes before k cover the interior only, those after k everything: each element once.
+      const ranges = out.shape.map((d, j) => (j < k ? { lo: p.before[j]!, count: src.shape[j]! } : j === k ? { lo, count } : { lo: D.zero, count: d }));
+      const names = ranges.map(() => `f${n++}`);
+      const index = ranges.map((r, j): LoopExpr => ofDim(D.add(r.lo, r.count === D.one ? D.zero : D.sym(names[j]!))) as LoopExpr);
+      let body: Stmt = { kind: "store", buffer: out.id, dtype: out.dtype, index, value: p.fill };
+      // Channels (the axes that are not padded) innermost: that is where they lie when it matters.
+      const order = [...ranges.keys()].sort((a, b) => Number(padded(p, buffers, b)) - Number(padded(p, buffers, a)) || a - b);
+      for (const j of [...order].reverse()) {
+        if (ranges[j]!.count === D.one) continue;
+        const extent = ranges[j]!.count;
+        const innermost = j === order[order.length - 1];
+        if (innermost && extent.kind === "int" && extent.value % 4 === 0 && extent.value > 4) {
+          const inner: Stmt = { kind: "for", v: `${names[j]}i`, extent: { kind: "const", dtype: "i32", value: 4 }, step: 1, loop: "vector", body: shift(body, names[j]!, `${names[j]}i`) };
+          body = { kind: "for", v: names[j]!, extent: ofDim(extent) as LoopExpr, step: 4, loop: "serial", body: inner };
+        } else body = { kind: "for", v: names[j]!, extent: ofDim(extent) as LoopExpr, step: 1, loop: "serial", body };
+      }
+      slabs.push(body);
+    }
+  }
+  const kernel: Kernel = { name: "frame", params: [out], scalars: [], dims: [], mayOverlap: [], body: seq(slabs) };
+  return { kind: "call", call: { kind: "kernel", kernel, args: [out.id], scalars: [], loc: p.stage.loc } };
+}
+function padded(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>, k: number): boolean {
+  return buffers.get(p.to)!.shape[k] !== buffers.get(p.from)!.shape[k];
+}
+/** v becomes v + inner in a store's index. */
+function shift(s: Stmt, v: string, inner: string): Stmt {
+  if (s.kind !== "store") return s;
+  return { ...s, index: s.index.map((e) => {
+    const d = must(toDim(e), "an index");
+    return ofDim(D.substitute(d, (id) => (id === v ? D.add(D.sym(v), D.sym(inner)) : null))) as LoopExpr;
+  }) };
+}
