@@ -68,12 +68,19 @@ export function operandsOf(e: AnyExpr): readonly AnyExpr[] {
   }
 }
 
+/** Numbers written as words. */
+export const numberWords: ReadonlySet<string> = new Set([
+  "inf",
+  "nan",
+  ...dtypes.flatMap((d) => [`inf_${d}`, `nan_${d}`]),
+]);
 /** Words that begin a statement or are literals: a variable or buffer of that name is quoted. */
 export const reservedWords: ReadonlySet<string> = new Set([
-  ..."let def alloc if else while seq barrier state update merge result atomic.add atomic.max".split(" "),
+  ..."let def alloc if else while seq barrier reduce state update merge result atomic.add atomic.max".split(" "),
   ..."for unroll vector parallel block.x block.y block.z thread.x thread.y thread.z".split(" "),
-  ..."true false inf nan".split(" "),
-  ...dtypes.flatMap((d) => [`inf_${d}`, `nan_${d}`]),
+  "true",
+  "false",
+  ...numberWords,
 ]);
 /** A variable's or a buffer's name as text. */
 export function nameText(s: string): string {
@@ -312,7 +319,7 @@ export class ExprPrinter {
     const types = e.state.map((s) => [s.name, { dtype: s.dtype, lanes: 1 }] as const);
     const primed = types.map(([name, type]) => [`${name}'`, type] as const);
     const name = (k: number): string => (e.state[k] ? nameText(e.state[k].name) : "_");
-    w.block(`reduce ${e.axes.map((a) => axisText(a, "reduce")).join(", ")}`, () => {
+    w.block(`reduce ${e.axes.map((a) => axisText(a, "reduce")).join(", ")}`.trimEnd(), () => {
       withVars(this.vars, [...e.axes.map((a) => [a.name, index32] as const), ...types, ...primed], () => {
         for (const s of e.state) w.line(`state ${nameText(s.name)}: ${s.dtype} = ${literalText(s.init, s.dtype)}`);
         const lines = this.statement(w, [...e.update, ...(e.merge ?? []), e.result], () => [
