@@ -57,7 +57,7 @@ export class Arithmetic {
       case "abs":
         if (x.lo >= 0 || t === "u64") return a;
         if (t === "i64") return this.#call("abs64", [x], t, { loose: true });
-        return call("Math.abs", [x], t, { lo: 0, hi: -x.lo });
+        return call("Math.abs", [x], t, { lo: 0, hi: Math.max(-x.lo, x.hi) });
       case "bitnot":
         if (is64(t)) return plain(`~${at(x, prec.unary)}`, prec.unary, t, { loose: t === "u64" });
         return bitwise(`~${at(x, prec.unary)}`, prec.unary, t);
@@ -289,7 +289,7 @@ export class Arithmetic {
     switch (op) {
       case "div":
       case "truncdiv":
-        return divisor ? infix("/", prec.mul, {}, x, y) : this.#call("div64", [x, y], t, { loose: false });
+        return divisor ? infix("/", prec.mul, {}, x, y) : this.#call("div64", [x, y], t, { loose: !signed });
       case "truncmod":
         return divisor ? infix("%", prec.mul, {}, x, y) : this.#call("rem64", [x, y], t);
       case "floordiv":

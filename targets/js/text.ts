@@ -92,7 +92,7 @@ export function call(f: string, args: readonly Text[], dtype: DType, more: Parti
 /** A literal of the dtype; f32 values are rounded. */
 export function literal(dtype: DType, value: number | bigint): Text {
   if (is64(dtype)) return plain(`${value}n`, value < 0 ? prec.unary : prec.primary, dtype);
-  const number = dtype === "f32" ? Math.fround(Number(value)) : Number(value);
+  const number = dtype === "f32" ? Math.fround(Number(value)) : isFloat(dtype) ? Number(value) : Number(value) + 0;
   const text = Object.is(number, -0) ? "-0" : String(number);
   const strength = text.startsWith("-") ? prec.unary : prec.primary;
   return isFloat(dtype) ? plain(text, strength, dtype) : plain(text, strength, dtype, { lo: number, hi: number });

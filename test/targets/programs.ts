@@ -2,6 +2,7 @@
 // from any printer. See programs/draft.ts for what a Fixture says.
 import { actionPrograms } from "./programs/actions.ts";
 import type { Fixture } from "./programs/draft.ts";
+import { fuzzPrograms } from "./programs/fuzz.ts";
 import { memoryPrograms } from "./programs/memory.ts";
 import { scalarPrograms } from "./programs/scalars.ts";
 import { structurePrograms } from "./programs/structure.ts";
@@ -16,4 +17,5 @@ export const programs: readonly Fixture[] = [
   ...memoryPrograms,
   ...actionPrograms,
   ...vectorPrograms,
+  ...fuzzPrograms,
 ];

@@ -53,12 +53,13 @@ function laziness(dtype: "f32" | "i64"): Fixture {
     ];
     const i = loadOf(ka, v("i"));
     const inside = op("and")(op("le")(i32(0), i), lt(i, i32(4)));
-    // The loaded value also meets arithmetic that would fail on nothing at all.
-    const value = op("mul")(add(loadOf(kx, i), constant(dtype, 1)), constant(dtype, 3));
+    // Shared inside the side: it may become a variable there, and only there.
+    const here = loadOf(kx, i);
+    const value = mul(add(here, constant(dtype, 1)), add(here, constant(dtype, 3)));
     return loop("i", i32(7), store(kz, v("i"), select<LoopExpr>(inside, value, constant(dtype, -1))));
   });
   d.run.push(d.call(k, [at, x, z]));
-  const expected = idx.map((i) => (i >= 0 && i < 4 ? (xs[i]! + 1) * 3 : -1));
+  const expected = idx.map((i) => (i >= 0 && i < 4 ? (xs[i]! + 1) * (xs[i]! + 3) : -1));
   return fixture(
     d,
     [

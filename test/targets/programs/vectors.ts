@@ -7,9 +7,9 @@ import type { DType, Tensor } from "../../../src/ir/types.ts";
 import { tensorOf } from "../../../src/ir/types.ts";
 import type { Fixture } from "./draft.ts";
 import { alloc, Draft, fixture, letIn, loadOf, loop, n, store } from "./draft.ts";
+import { edges } from "./edges.ts";
 import type { Scalar } from "./reference.ts";
 import { refBinary, refCast, refUnary } from "./reference.ts";
-import { edges } from "./scalars.ts";
 import { add, lt, mul, op, range, small } from "./structure.ts";
 
 const lanes = 4;
