@@ -2,7 +2,20 @@
 // It evaluates no text as code, and finds its files by URL.
 import type { Manifest, PortInfo } from "./manifest.ts";
 import type { Given, Out, Source, Value } from "./ports.ts";
-import { bindInputs, bytesOf, checkDims, checkOut, checkRoom, classOf, fail, fetched, fileSystem, fileUrl, fill, isUrl, product, symbolsOf, tagOf } from "./ports.ts";
+import {
+  bindInputs,
+  checkDims,
+  checkOut,
+  checkRoom,
+  classOf,
+  fail,
+  fill,
+  isResponse,
+  product,
+  read,
+  symbolsOf,
+  tagOf,
+} from "./ports.ts";
 
 /** What a module exports. plan and run are described in targets/wasm/program.ts; the table holds [address, dims...] per port. */
 export type LinearModule = {
@@ -33,15 +46,13 @@ export type Model = {
 };
 
 async function compile(source: Source | WebAssembly.Module): Promise<WebAssembly.Module> {
-  let x = await source;
-  if (tagOf(x) === "WebAssembly.Module") return x as WebAssembly.Module;
-  if (isUrl(x)) {
-    const file = fileUrl(x);
-    x = file ? await (await fileSystem()).readFile(file) : await fetched(x);
-  }
-  if (tagOf(x) !== "Response") return WebAssembly.compile(bytesOf(x as BufferSource) as BufferSource);
-  const r = x as Response;
-  return /^application\/wasm/.test(r.headers.get("content-type") ?? "") ? WebAssembly.compileStreaming(r) : WebAssembly.compile(await r.arrayBuffer());
+  const module = await source;
+  if (tagOf(module) === "WebAssembly.Module") return module as WebAssembly.Module;
+  const x = await read(module as Source);
+  if (!isResponse(x)) return WebAssembly.compile(x as BufferSource);
+  return /^application\/wasm/.test(x.headers.get("content-type") ?? "")
+    ? WebAssembly.compileStreaming(x)
+    : WebAssembly.compile(await x.arrayBuffer());
 }
 
 // ---- models ---------------------------------------------------------------------------------------------------------------
@@ -57,7 +68,11 @@ export function link(manifest: Manifest, parts: Parts): (options?: LoadOptions) 
     }
     if (manifest.weights !== "module" && manifest.sizes.weights > 0) {
       const to = new Uint8Array(module.memory.buffer, module.weights, manifest.sizes.weights);
-      await fill(to, options.weights ?? (parts.text === undefined ? parts.weights!() : Uint8Array.from(atob(parts.text), (c) => c.charCodeAt(0))));
+      await fill(
+        to,
+        options.weights ??
+          (parts.text === undefined ? parts.weights!() : Uint8Array.from(atob(parts.text), (c) => c.charCodeAt(0))),
+      );
     }
     return modelOf(manifest, module);
   };
@@ -84,10 +99,11 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     const end = m.plan(...symbols) >>> 0;
     const need = end - m.memory.buffer.byteLength;
     try {
-      if (end === 0) fail("over 4 GiB");
-      if (need > 0 && m.memory.grow(Math.ceil(need / 65536)) < 0) fail("refused");
-    } catch (e) {
-      fail(`no memory for ${manifest.symbols.map((s, i) => `${s.name} = ${symbols[i]}`).join(", ") || "the model"}: ${(e as Error).message}`);
+      if (end === 0 || (need > 0 && m.memory.grow(Math.ceil(need / 65536)) < 0)) fail("");
+    } catch {
+      fail(
+        `no memory for dims ${manifest.symbols.map((s, i) => `${s.name} = ${symbols[i]}`)}: ${end || "over 4294901760"} bytes`,
+      );
     }
     planned = key;
   };
@@ -99,26 +115,41 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     checkOut(manifest, out);
     plan(m, symbolsOf(manifest, bound));
     const before = rows(m);
-    bound.forEach((b, i) => { checkDims(b, before[i]!.dims); });
-    outputs.forEach((port, i) => { if (!port.late) checkRoom(port, before[inputs.length + i]!.dims, out); });
+    bound.forEach((b, i) => {
+      checkDims(b, before[i]!.dims);
+    });
+    outputs.forEach((port, i) => {
+      if (!port.late) checkRoom(port, before[inputs.length + i]!.dims, out);
+    });
     if (!ready && m.init!() !== 0) fail("the model's init failed: out of memory");
     ready = true;
     bound.forEach(({ data }, i) => {
-      new Uint8Array(m.memory.buffer, before[i]!.at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      new Uint8Array(m.memory.buffer, before[i]!.at, data.byteLength).set(
+        new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      );
     });
     const status = m.run((options.seed ?? 0) | 0);
-    if (status !== 0) fail(status === 1 ? "a dim that depends on the data is out of its range" : "the run is out of memory");
+    if (status !== 0)
+      fail(status === 1 ? "a dim that depends on the data is out of its range" : "the run is out of memory");
     const after = rows(m);
-    return Object.fromEntries(outputs.map((port, i) => {
-      const { at, dims } = after[inputs.length + i]!;
-      const C = classOf(port.type);
-      const view = new C(m.memory.buffer, at, product(dims));
-      checkRoom(port, dims, out);
-      const to = out[port.name];
-      to?.set(view as never);
-      const data = to ? (to.length === view.length ? to : to.subarray(0, view.length)) : options.view ? view : view.slice();
-      return [port.name, { data, dims, type: port.type }];
-    }));
+    return Object.fromEntries(
+      outputs.map((port, i) => {
+        const { at, dims } = after[inputs.length + i]!;
+        const C = classOf(port.type);
+        const view = new C(m.memory.buffer, at, product(dims));
+        checkRoom(port, dims, out);
+        const to = out[port.name];
+        to?.set(view as never);
+        const data = to
+          ? to.length === view.length
+            ? to
+            : to.subarray(0, view.length)
+          : options.view
+            ? view
+            : view.slice();
+        return [port.name, { data, dims, type: port.type }];
+      }),
+    );
   };
   return {
     inputs,

@@ -24,6 +24,8 @@ export type ArrayClass = {
   readonly name: string;
 };
 
+const u16 = Uint16Array;
+const i8 = Int8Array;
 const classes: Record<string, ArrayClass> = {
   float: Float32Array,
   double: Float64Array,
@@ -32,12 +34,12 @@ const classes: Record<string, ArrayClass> = {
   int32: Int32Array,
   uint32: Uint32Array,
   int16: Int16Array,
-  uint16: Uint16Array,
-  float16: Uint16Array,
-  bfloat16: Uint16Array,
-  int8: Int8Array,
-  int4: Int8Array,
-  int2: Int8Array,
+  uint16: u16,
+  float16: u16,
+  bfloat16: u16,
+  int8: i8,
+  int4: i8,
+  int2: i8,
 };
 /** The array of an element type. 16-bit floats are bit patterns; what has no entry is a byte per element. */
 export const classOf = (type: string): ArrayClass => classes[type] ?? Uint8Array;
@@ -49,70 +51,56 @@ export function fail(message: string): never {
 }
 
 // ---- files ------------------------------------------------------------------------------------------------------------
-export const isUrl = (x: unknown): x is URL | string => typeof x === "string" || tagOf(x) === "URL";
-export const bytesOf = (x: BufferSource): Uint8Array =>
-  ArrayBuffer.isView(x)
-    ? new Uint8Array(x.buffer, x.byteOffset, x.byteLength)
-    : tagOf(x).endsWith("ArrayBuffer")
-      ? new Uint8Array(x)
-      : fail("expected bytes, a URL or a Response");
-export async function fetched(url: URL | string): Promise<Response> {
+/** The catch tells bundlers that the module may be missing. */
+const files = (): Promise<typeof import("node:fs/promises")> =>
+  import("node:fs/promises").catch(() => fail("file: URLs need node"));
+
+/** Follows a source to a file: URL (which only node can read), a Response, or whatever the caller gave. */
+async function follow<T>(source: T | Promise<T>): Promise<T | Response | URL> {
+  const x = await source;
+  if (typeof x !== "string" && tagOf(x) !== "URL") return x;
+  const url = String(x);
+  if (/^file:/.test(url)) return new URL(url);
   const r = await fetch(url);
   return r.ok ? r : fail(`cannot load ${url}: status ${r.status}`);
 }
-/** A file: URL is for node: browsers do not fetch it either. */
-export const fileUrl = (x: URL | string): URL | null => (/^file:/.test(String(x)) ? new URL(x) : null);
-/** The catch tells bundlers that the module may be missing. */
-export const fileSystem = (): Promise<typeof import("node:fs/promises")> =>
-  import("node:fs/promises").catch(() => fail("file: URLs need node"));
-
+export const isResponse = (x: unknown): x is Response => tagOf(x) === "Response";
+/** A Response as it is, anything else as bytes. */
+export async function read(source: Source): Promise<Response | Uint8Array> {
+  const x = await follow(source);
+  if (isResponse(x)) return x;
+  const tag = tagOf(x);
+  if (tag === "URL") return (await files()).readFile(x as URL);
+  const v = x as Uint8Array;
+  if (ArrayBuffer.isView(v)) return new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
+  return /ArrayBuffer$/.test(tag) ? new Uint8Array(v) : fail(`expected bytes, a URL or a Response, got ${tag}`);
+}
 /** A whole file. */
-export async function read(source: Source): Promise<Uint8Array> {
-  const x = await source;
-  const file = isUrl(x) ? fileUrl(x) : null;
-  if (file) return (await fileSystem()).readFile(file);
-  const r = isUrl(x) ? await fetched(x) : x;
-  return tagOf(r) === "Response" ? new Uint8Array(await (r as Response).arrayBuffer()) : bytesOf(r as BufferSource);
+export async function readBytes(source: Source): Promise<Uint8Array> {
+  const x = await read(source);
+  return isResponse(x) ? new Uint8Array(await x.arrayBuffer()) : x;
 }
 
-/** Reads the weights straight into memory. */
+/** Reads the weights straight into memory: no more than a part of a file stands beside it. */
 export async function fill(to: Uint8Array, source: Source): Promise<void> {
   const n = to.length;
   let at = 0;
-  const wrong = (): never => fail(`the weights have ${at} bytes or more, expected ${n}`);
-  let x = await source;
-  const file = isUrl(x) ? fileUrl(x) : null;
-  if (file) {
-    const handle = await (await fileSystem()).open(file);
-    try {
-      at = (await handle.stat()).size;
-      if (at !== n) wrong();
-      for (at = 0; at < n; ) {
-        const { bytesRead } = await handle.read(to, at, Math.min(n - at, 2 ** 30), at);
-        if (bytesRead === 0) wrong();
-        at += bytesRead;
-      }
-    } finally {
-      await handle.close();
-    }
-    return;
-  }
-  if (isUrl(x)) x = await fetched(x);
-  if (tagOf(x) === "Response") {
-    const reader = (x as Response).body!.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (at + value.length > n) wrong();
-      to.set(value, at);
-      at += value.length;
-    }
+  const put = (part: Uint8Array): void => {
+    if (at + part.length <= n) to.set(part, at);
+    at += part.length;
+  };
+  const x = await follow(source);
+  if (tagOf(x) === "URL") {
+    const file = await (await files()).open(x as URL);
+    for await (const part of file.createReadStream({ highWaterMark: 2 ** 20 })) put(part);
   } else {
-    const bytes = bytesOf(x as BufferSource);
-    at = bytes.length;
-    if (at <= n) to.set(bytes);
+    const bytes = await read(x as Source);
+    if (isResponse(bytes)) {
+      const reader = bytes.body!.getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) put(part.value);
+    } else put(bytes);
   }
-  if (at !== n) wrong();
+  if (at !== n) fail(`the weights have ${at} bytes, expected ${n}`);
 }
 
 // ---- inputs -------------------------------------------------------------------------------------------------------------
@@ -122,62 +110,55 @@ export type Bound = {
   readonly dims: readonly number[] | undefined;
 };
 
+const failAt = ({ name }: PortInfo, message: string): never => fail(`input "${name}": ${message}`);
+
 /** The caller's value as a typed array of the port's class. */
-function arrayOf(port: PortInfo, x: unknown, where: string): TypedArray {
-  const C = classOf(port.type);
+function arrayOf(port: PortInfo, x: unknown): TypedArray {
+  const { type } = port;
+  const C = classOf(type);
   const tag = tagOf(x);
-  if (tag === C.name || (C === Uint8Array && tag === "Uint8ClampedArray")) return x as TypedArray;
-  if (tag === "Float16Array" && port.type === "float16") {
+  if (tag === C.name || tag + type === "Uint8ClampedArrayuint8") return x as TypedArray;
+  if (tag + type === "Float16Arrayfloat16") {
     const v = x as Uint16Array;
-    return new Uint16Array(v.buffer, v.byteOffset, v.length);
+    return new u16(v.buffer, v.byteOffset, v.length);
   }
-  if (!Array.isArray(x))
-    fail(
-      `${where}: expected ${C.name} (${port.type}) or an array of numbers, got ${x === null ? "null" : typeof x === "object" ? tag : typeof x}`,
-    );
-  const data = new C(x.length);
-  for (let i = 0; i < x.length; i++) {
-    const e = x[i];
-    if (!/^(number|bigint|boolean)$/.test(typeof e)) fail(`${where}: element ${i} is no number`);
+  if (!Array.isArray(x)) failAt(port, `expected ${C.name} (${type}) or an array of numbers, got ${tag}`);
+  const list = x as unknown[];
+  const data = new C(list.length);
+  list.forEach((e, i) => {
     try {
-      data[i] = (/^Big/.test(C.name) ? BigInt(e) : Number(e)) as never;
+      data[i] = (/64$/.test(type) ? BigInt(e as number) : Number(e)) as never;
     } catch {}
-    if (!/^F/.test(C.name) && Number(data[i]) !== Number(e))
-      fail(`${where}: element ${i} is ${e}, which is no ${port.type}`);
-  }
+    if (!/^(Num|Big|Boo)/.test(tagOf(e)) || (!/^F/.test(C.name) && Number(data[i]) !== Number(e)))
+      failAt(port, `element ${i} is ${e}, which is no ${type}`);
+  });
   return data;
 }
 
-export function bind(port: PortInfo, given: unknown, where: string): Bound {
-  const boxed =
-    given !== null &&
-    typeof given === "object" &&
-    !ArrayBuffer.isView(given) &&
-    !Array.isArray(given) &&
-    "data" in given;
+function bind(port: PortInfo, given: unknown): Bound {
+  if (given === undefined) failAt(port, `missing, expected ${port.type} ${textOf(port.dims)}`);
+  const boxed = tagOf(given) === "Object" && "data" in (given as object);
   const { data, dims } = (boxed ? given : { data: given }) as { data: unknown; dims?: readonly number[] };
-  const array = arrayOf(port, data, where);
-  if (dims !== undefined && (!Array.isArray(dims) || dims.some((d) => !Number.isInteger(d) || d < 0)))
-    fail(`${where}: dims must be integers, got ${dims}`);
+  const array = arrayOf(port, data);
+  if (dims && (!Array.isArray(dims) || dims.some((d) => !Number.isInteger(d) || d < 0)))
+    failAt(port, `dims must be integers, got ${dims}`);
   return { port, data: array, dims };
 }
 
 /** The symbols' values, from dims where the caller gives them, else from lengths where only one value fits. */
 export function symbolsOf(manifest: Manifest, inputs: readonly Bound[]): number[] {
   const values = new Map<string, number>();
-  const names = new Set(manifest.symbols.map((s) => s.name));
+  const names = new Set<unknown>(manifest.symbols.map((s) => s.name));
   for (const { port, data, dims } of inputs) {
     if (!dims) continue;
-    const where = `input "${port.name}"`;
     if (dims.length !== port.dims.length || port.dims.some((d, i) => typeof d === "number" && d !== dims[i]))
-      fail(`${where}: expected dims ${textOf(port.dims)}, got ${textOf(dims)}`);
-    if (product(dims) !== data.length) fail(`${where}: ${data.length} elements do not fill dims ${textOf(dims)}`);
+      failAt(port, `expected dims ${textOf(port.dims)}, got ${textOf(dims)}`);
+    if (product(dims) !== data.length) failAt(port, `${data.length} elements do not fill dims ${textOf(dims)}`);
     port.dims.forEach((d, i) => {
-      if (typeof d !== "string" || !names.has(d)) return;
-      const old = values.get(d);
-      if (old !== undefined && old !== dims[i])
-        fail(`${where}: dim ${i} (${d}) is ${dims[i]}, but ${d} is ${old} in another input`);
-      values.set(d, dims[i]!);
+      if (!names.has(d)) return;
+      const old = values.get(d as string) ?? dims[i]!;
+      if (old !== dims[i]) failAt(port, `dim ${i} (${d}) is ${dims[i]}, but ${d} is ${old} elsewhere`);
+      values.set(d as string, old);
     });
   }
   // Each round may find a symbol that the next one needs.
@@ -185,11 +166,11 @@ export function symbolsOf(manifest: Manifest, inputs: readonly Bound[]): number[
     more = false;
     for (const { port, data, dims } of inputs) {
       if (dims) continue;
-      const known = port.dims.map((d) => (typeof d === "number" ? d : (values.get(d) ?? d)));
+      const known = port.dims.map((d) => values.get(d as string) ?? d);
       const open = known.filter((d) => typeof d === "string");
+      if (open.length !== 1 || !names.has(open[0])) continue;
       const n = data.length / product(known.filter((d) => typeof d === "number"));
-      if (open.length !== 1 || !names.has(open[0]!)) continue;
-      if (!Number.isInteger(n)) fail(`input "${port.name}": ${data.length} elements do not fill dims ${textOf(known)}`);
+      if (!Number.isInteger(n)) failAt(port, `${data.length} elements do not fill dims ${textOf(known)}`);
       values.set(open[0]!, n);
       more = true;
     }
@@ -197,54 +178,42 @@ export function symbolsOf(manifest: Manifest, inputs: readonly Bound[]): number[
   return manifest.symbols.map(({ name, input, axis, min, max }) => {
     const port = manifest.inputs[input]!;
     const n =
-      values.get(name) ??
-      fail(`input "${port.name}": give {data, dims}: dims ${textOf(port.dims)} do not follow from the length`);
+      values.get(name) ?? failAt(port, `dims ${textOf(port.dims)} do not follow from the length: give {data, dims}`);
     if (n < min || n > (max ?? 2 ** 31 - 1))
-      fail(
-        `input "${port.name}": dim ${axis} (${name}) is ${n}, expected ${max === null ? `${min} or more` : `${min} to ${max}`}`,
-      );
+      failAt(port, `dim ${axis} (${name}) is ${n}, expected ${max === null ? `${min} or more` : `${min} to ${max}`}`);
     return n;
   });
 }
 
-export function checkNames(what: string, given: object, ports: readonly PortInfo[]): void {
+function checkNames(what: string, given: object, ports: readonly PortInfo[]): void {
   const names = ports.map((p) => p.name);
   for (const name of Object.keys(given))
-    if (!names.includes(name)) fail(`unknown ${what} "${name}": expected ${names.map((x) => `"${x}"`).join(", ")}`);
+    if (!names.includes(name)) fail(`unknown ${what} "${name}", expected ${names.map((x) => `"${x}"`).join(", ")}`);
 }
 
 /** The caller's inputs in the order of the ports. */
 export function bindInputs({ inputs }: Manifest, given: unknown): Bound[] {
-  if (given === null || typeof given !== "object") fail("expected an object of inputs by name");
-  checkNames("input", given, inputs);
-  return inputs.map((port) => {
-    const where = `input "${port.name}"`;
-    const x = (given as Record<string, unknown>)[port.name];
-    return bind(port, x ?? fail(`${where} is missing: expected ${port.type} ${textOf(port.dims)}`), where);
-  });
+  if (tagOf(given) !== "Object") fail("expected an object of inputs by name");
+  checkNames("input", given as object, inputs);
+  return inputs.map((port) => bind(port, (given as Record<string, unknown>)[port.name]));
 }
 /** Checks an input against the dims that the symbols give. */
 export function checkDims({ port, data, dims }: Bound, want: readonly number[]): void {
-  const wrong = dims ? dims.some((d, a) => d !== want[a]) : data.length !== product(want);
-  if (!wrong) return;
-  const names = String(want) === String(port.dims) ? "" : ` (${textOf(port.dims)})`;
-  fail(
-    `input "${port.name}": expected dims ${textOf(want)}${names}, got ${dims ? textOf(dims) : `${data.length} elements`}`,
-  );
+  if (dims ? dims.every((d, a) => d === want[a]) : data.length === product(want)) return;
+  failAt(port, `expected dims ${textOf(want)} (${port.dims}), got ${dims ? textOf(dims) : `${data.length} elements`}`);
 }
 export type Out = Readonly<Record<string, TypedArray>>;
 /** Checks the arrays that the caller gives for outputs, except for their lengths. */
 export function checkOut({ outputs }: Manifest, out: Out): void {
   checkNames("output", out, outputs);
-  for (const port of outputs) {
-    const C = classOf(port.type);
-    const x = out[port.name];
-    if (x !== undefined && tagOf(x) !== C.name)
-      fail(`out "${port.name}": expected ${C.name} (${port.type}), got ${tagOf(x)}`);
+  for (const { name, type } of outputs) {
+    const want = classOf(type).name;
+    const got = tagOf(out[name]);
+    if (out[name] && got !== want) fail(`output "${name}": expected ${want} (${type}), got ${got}`);
   }
 }
-export function checkRoom(port: PortInfo, dims: readonly number[], out: Out): void {
-  const x = out[port.name];
-  if (x && x.length < product(dims))
-    fail(`out "${port.name}": expected room for ${product(dims)} elements ${textOf(dims)}, got ${x.length}`);
+export function checkRoom({ name }: PortInfo, dims: readonly number[], out: Out): void {
+  const n = out[name]?.length;
+  if (n !== undefined && n < product(dims))
+    fail(`output "${name}": expected room for ${product(dims)} elements ${textOf(dims)}, got ${n}`);
 }

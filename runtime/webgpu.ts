@@ -3,7 +3,7 @@ import type { DeviceOptions } from "./gpu-model.ts";
 import { GpuModel } from "./gpu-model.ts";
 import type { Plan } from "./gpu-plan.ts";
 import type { Source } from "./ports.ts";
-import { fail, fill, read } from "./ports.ts";
+import { fail, fill, readBytes } from "./ports.ts";
 
 /** Where to run, and the parts, if not beside the loader. */
 export type GpuOptions = DeviceOptions & { readonly plan?: Source; readonly wgsl?: Source; readonly weights?: Source };
@@ -17,7 +17,7 @@ export type GpuParts = {
 /** The `load` function of an artifact. */
 export function link(parts: GpuParts): (options?: GpuOptions) => Promise<GpuModel> {
   return async (options = {}) => {
-    const text = async (source: Source): Promise<string> => new TextDecoder().decode(await read(source));
+    const text = async (source: Source): Promise<string> => new TextDecoder().decode(await readBytes(source));
     const [json, wgsl] = await Promise.all([text(options.plan ?? parts.plan()), text(options.wgsl ?? parts.wgsl())]);
     const plan = JSON.parse(json) as Plan;
     const weights = new Uint8Array(plan.manifest.sizes.weights);
