@@ -12,9 +12,11 @@ import { weightsBlob } from "./weights.ts";
 
 /**
  * A module that exports what runtime/linear.ts calls LinearModule. `wasm` bytes hold embedded weights already; `js` source is an
- * expression: a function of no arguments that returns the exports, with memory for the static part and no weights in it.
+ * expression: a function that, called without arguments, returns the exports, with memory for the static part and no weights in it.
  */
-export type LinearCode = { readonly kind: "js"; readonly source: string } | { readonly kind: "wasm"; readonly bytes: Uint8Array };
+export type LinearCode =
+  | { readonly kind: "js"; readonly source: string }
+  | { readonly kind: "wasm"; readonly bytes: Uint8Array };
 
 /**
  * The text of a loader that scripts/build.mjs has made of runtime/NAME.ts, as an expression for its one export, so that its
@@ -24,7 +26,9 @@ export function loaderText(name: "linear" | "webgpu", exported: string): string 
   const text = readFileSync(join(packageRoot(), "dist/runtime", `${name}.min.js`), "utf8").trimEnd();
   const end = /export\s*\{\s*([\w$]+) as ([\w$]+)\s*\};?$/.exec(text);
   assert(end !== null && end[2] === exported, `dist/runtime/${name}.min.js does not export ${exported} alone`);
-  const body = text.slice(0, end.index).replaceAll('import("node:', 'import(/* webpackIgnore: true */ /* @vite-ignore */ "node:');
+  const body = text
+    .slice(0, end.index)
+    .replaceAll('import("node:', 'import(/* webpackIgnore: true */ /* @vite-ignore */ "node:');
   return `(() => {${body}return ${end[1]!};})()`;
 }
 /** The folder of Ingot's package.json: above src or above dist. */
@@ -61,7 +65,11 @@ const manifest = ${literal(manifest)};
 export const load = link(manifest, {
 ${parts.map((part) => `${part},\n`).join("")}});
 `;
-  const file = (suffix: string, role: OutputFile["role"], bytes: Uint8Array): OutputFile => ({ path: `${name}${suffix}`, bytes, role });
+  const file = (suffix: string, role: OutputFile["role"], bytes: Uint8Array): OutputFile => ({
+    path: `${name}${suffix}`,
+    bytes,
+    role,
+  });
   return [
     file(".mjs", "loader", encoder.encode(loader)),
     file(".d.ts", "types", encoder.encode(declarations(manifest, module.kind))),

@@ -1,4 +1,6 @@
 // The manifest of an artifact: what its loader, and its users, know of the program.
+
+import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
 import { must } from "../../src/base/assert.ts";
 import type { SymbolId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
@@ -6,13 +8,31 @@ import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { Port } from "../../src/ir/te.ts";
 import type { DType } from "../../src/ir/types.ts";
-import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
 
 const onnxTypes: Readonly<Record<DType, string>> = {
-  f64: "double", f32: "float", f16: "float16", bf16: "bfloat16",
-  f8e4m3fn: "float8e4m3fn", f8e4m3fnuz: "float8e4m3fnuz", f8e5m2: "float8e5m2", f8e5m2fnuz: "float8e5m2fnuz", f8e8m0: "float8e8m0", f4e2m1: "float4e2m1",
-  i64: "int64", i32: "int32", i16: "int16", i8: "int8", i4: "int4", i2: "int2",
-  u64: "uint64", u32: "uint32", u16: "uint16", u8: "uint8", u4: "uint4", u2: "uint2", bool: "bool",
+  f64: "double",
+  f32: "float",
+  f16: "float16",
+  bf16: "bfloat16",
+  f8e4m3fn: "float8e4m3fn",
+  f8e4m3fnuz: "float8e4m3fnuz",
+  f8e5m2: "float8e5m2",
+  f8e5m2fnuz: "float8e5m2fnuz",
+  f8e8m0: "float8e8m0",
+  f4e2m1: "float4e2m1",
+  i64: "int64",
+  i32: "int32",
+  i16: "int16",
+  i8: "int8",
+  i4: "int4",
+  i2: "int2",
+  u64: "uint64",
+  u32: "uint32",
+  u16: "uint16",
+  u8: "uint8",
+  u4: "uint4",
+  u2: "uint2",
+  bool: "bool",
 };
 /** ONNX's name of an element type. */
 export function onnxType(d: DType): string {

@@ -4,16 +4,30 @@ import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
 /** The typed array that holds an element type: 16-bit floats are bit patterns, bool and narrow floats one byte each. */
 function arrayOf(type: string): string {
   switch (type) {
-    case "float": return "Float32Array";
-    case "double": return "Float64Array";
-    case "int64": return "BigInt64Array";
-    case "uint64": return "BigUint64Array";
-    case "int32": return "Int32Array";
-    case "uint32": return "Uint32Array";
-    case "int16": return "Int16Array";
-    case "uint16": case "float16": case "bfloat16": return "Uint16Array";
-    case "int8": case "int4": case "int2": return "Int8Array";
-    default: return "Uint8Array";
+    case "float":
+      return "Float32Array";
+    case "double":
+      return "Float64Array";
+    case "int64":
+      return "BigInt64Array";
+    case "uint64":
+      return "BigUint64Array";
+    case "int32":
+      return "Int32Array";
+    case "uint32":
+      return "Uint32Array";
+    case "int16":
+      return "Int16Array";
+    case "uint16":
+    case "float16":
+    case "bfloat16":
+      return "Uint16Array";
+    case "int8":
+    case "int4":
+    case "int2":
+      return "Int8Array";
+    default:
+      return "Uint8Array";
   }
 }
 const text = (x: number | string): string => JSON.stringify(x);

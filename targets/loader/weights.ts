@@ -27,7 +27,13 @@ function offsetOf(p: Program, id: BufferId): number {
 type Cells = Uint8Array | Uint16Array | Uint32Array | BigUint64Array;
 function cells(bytes: Uint8Array, width: number): Cells {
   const at = [bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / width] as const;
-  return width === 8 ? new BigUint64Array(...at) : width === 4 ? new Uint32Array(...at) : width === 2 ? new Uint16Array(...at) : bytes;
+  return width === 8
+    ? new BigUint64Array(...at)
+    : width === 4
+      ? new Uint32Array(...at)
+      : width === 2
+        ? new Uint16Array(...at)
+        : bytes;
 }
 
 /** Where index i of an axis lies, relative to index 0. */
@@ -72,7 +78,10 @@ export function weightsBlob(p: Program): Uint8Array {
 }
 function put(p: Program, id: BufferId, t: Tensor, blob: Uint8Array): void {
   const buffer = must(p.buffers.get(id), `buffer ${id}`);
-  assert(buffer.dtype === t.dtype && buffer.shape.every((d, i) => D.known(d) === t.dims[i]), `the tensor of constant ${buffer.name}`);
+  assert(
+    buffer.dtype === t.dtype && buffer.shape.every((d, i) => D.known(d) === t.dims[i]),
+    `the tensor of constant ${buffer.name}`,
+  );
   const at = offsetOf(p, id);
   if (countOf(t.dims) === 0) return;
   if (isRowMajor(buffer)) blob.set(t.bytes, at);

@@ -6,8 +6,8 @@ import type { DType } from "../../src/ir/types.ts";
 import { intBits, isFloat } from "../../src/ir/types.ts";
 import type { Frame, Shared } from "./frame.ts";
 import * as H from "./helpers.ts";
-import * as I from "./intrinsics.ts";
 import type { Class } from "./intrinsics.ts";
+import * as I from "./intrinsics.ts";
 import type { Module, Ref } from "./module.ts";
 
 /**
@@ -61,8 +61,10 @@ export function unary(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
   }
   const o = wordOps(m, c);
   switch (op) {
-    case "neg": return o.sub(I.constant(m, c, 0), x.ref());
-    case "bitnot": return o.xor(x.ref(), I.constant(m, c, -1));
+    case "neg":
+      return o.sub(I.constant(m, c, 0), x.ref());
+    case "bitnot":
+      return o.xor(x.ref(), I.constant(m, c, -1));
     case "abs": {
       if (!isSigned(c) || x.nonNegative()) return x.ref();
       const s = x.share();
@@ -71,8 +73,13 @@ export function unary(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
       s.done();
       return r;
     }
-    case "floor": case "ceil": case "round": case "trunc": return x.ref();
-    default: throw new InternalError(`${op} of ${c}`);
+    case "floor":
+    case "ceil":
+    case "round":
+    case "trunc":
+      return x.ref();
+    default:
+      throw new InternalError(`${op} of ${c}`);
   }
 }
 
@@ -101,22 +108,37 @@ export function binary(f: Frame, op: BinaryOp, c: Class, a: Operand, b: Operand)
     const x = a.ref();
     const y = b.ref();
     switch (op) {
-      case "truncdiv": return o.trunc(o.div(x, y));
-      case "floordiv": return o.floor(o.div(x, y));
-      case "truncmod": return H.fmod(f.w, c, x, y);
-      case "floormod": return H.floorModFloat(f.w, c, x, y);
-      default: throw new InternalError(`${op} of ${c}: decompose-math should have rewritten it`);
+      case "truncdiv":
+        return o.trunc(o.div(x, y));
+      case "floordiv":
+        return o.floor(o.div(x, y));
+      case "truncmod":
+        return H.fmod(f.w, c, x, y);
+      case "floormod":
+        return H.floorModFloat(f.w, c, x, y);
+      default:
+        throw new InternalError(`${op} of ${c}: decompose-math should have rewritten it`);
     }
   }
   switch (op) {
-    case "nanmin": return pick(f, "min", c, a, b);
-    case "nanmax": return pick(f, "max", c, a, b);
-    case "div": case "truncdiv": return isSigned(c) ? truncDiv(f, c, a, b) : unsignedDiv(f, "div_u", c, a, b);
-    case "truncmod": return isSigned(c) ? truncMod(f, c, a, b) : unsignedDiv(f, "rem_u", c, a, b);
-    case "floordiv": return isSigned(c) ? floorDiv(f, c, a, b) : unsignedDiv(f, "div_u", c, a, b);
-    case "floormod": return isSigned(c) ? floorMod(f, c, a, b) : unsignedDiv(f, "rem_u", c, a, b);
-    case "shl": case "shr": return shift(f, op, c, a, b);
-    default: throw new InternalError(`${op} of ${c}`);
+    case "nanmin":
+      return pick(f, "min", c, a, b);
+    case "nanmax":
+      return pick(f, "max", c, a, b);
+    case "div":
+    case "truncdiv":
+      return isSigned(c) ? truncDiv(f, c, a, b) : unsignedDiv(f, "div_u", c, a, b);
+    case "truncmod":
+      return isSigned(c) ? truncMod(f, c, a, b) : unsignedDiv(f, "rem_u", c, a, b);
+    case "floordiv":
+      return isSigned(c) ? floorDiv(f, c, a, b) : unsignedDiv(f, "div_u", c, a, b);
+    case "floormod":
+      return isSigned(c) ? floorMod(f, c, a, b) : unsignedDiv(f, "rem_u", c, a, b);
+    case "shl":
+    case "shr":
+      return shift(f, op, c, a, b);
+    default:
+      throw new InternalError(`${op} of ${c}`);
   }
 }
 
@@ -132,7 +154,10 @@ function unsignedDiv(f: Frame, op: "div_u" | "rem_u", c: Class, a: Operand, b: O
   const { m } = f.w;
   const o = wordOps(m, c);
   const s = shiftOf(b.constant);
-  if (s !== null) return op === "div_u" ? o.shr_u(a.ref(), I.constant(m, c, s)) : o.and(a.ref(), I.constant(m, c, BigInt(b.constant!) - 1n));
+  if (s !== null)
+    return op === "div_u"
+      ? o.shr_u(a.ref(), I.constant(m, c, s))
+      : o.and(a.ref(), I.constant(m, c, BigInt(b.constant!) - 1n));
   const x = a.ref();
   if (b.constant !== null && Number(b.constant) !== 0) return o[op](x, b.ref());
   const y = b.share();
@@ -238,11 +263,16 @@ function shift(f: Frame, op: "shl" | "shr", c: Class, a: Operand, b: Operand): R
 /** The range of a narrow integer, or null. */
 function narrow(d: DType): { min: number; max: number } | null {
   switch (d) {
-    case "i8": return { min: -128, max: 127 };
-    case "u8": return { min: 0, max: 255 };
-    case "i16": return { min: -32768, max: 32767 };
-    case "u16": return { min: 0, max: 65535 };
-    default: return null;
+    case "i8":
+      return { min: -128, max: 127 };
+    case "u8":
+      return { min: 0, max: 255 };
+    case "i16":
+      return { min: -32768, max: 32767 };
+    case "u16":
+      return { min: 0, max: 65535 };
+    default:
+      return null;
   }
 }
 /** True when every value of the integer type `from` is one of `to`. */
@@ -303,18 +333,29 @@ export function splat(m: Module, c: Class, x: Ref): Ref {
   return laneOps(m, c).splat(c === "bool" ? m.i32.sub(m.i32.const(0), x) : x);
 }
 /** What has no vector form, one lane at a time. */
-export function perLane(f: Frame, from: Class, to: Class, operands: readonly Operand[], op: (lanes: readonly Operand[]) => Ref): Ref {
+export function perLane(
+  f: Frame,
+  from: Class,
+  to: Class,
+  operands: readonly Operand[],
+  op: (lanes: readonly Operand[]) => Ref,
+): Ref {
   const { m, type } = f.w;
   const locals = operands.map(() => f.take("v128"));
   const sets = operands.map((x, i) => f.set(locals[i]!, x.ref()));
   const result = (i: number): Ref => {
-    const x = op(operands.map((o, k) => {
-      const ref = (): Ref => lane(m, from, f.get(locals[k]!), i);
-      return { ...o, ref, share: () => f.share(I.valType(from), ref()) };
-    }));
+    const x = op(
+      operands.map((o, k) => {
+        const ref = (): Ref => lane(m, from, f.get(locals[k]!), i);
+        return { ...o, ref, share: () => f.share(I.valType(from), ref()) };
+      }),
+    );
     return to === "bool" ? m.i32.sub(m.i32.const(0), x) : x;
   };
-  const v = [1, 2, 3].reduce((acc, i) => laneOps(m, to).replace_lane(acc, i, result(i)), laneOps(m, to).splat(result(0)));
+  const v = [1, 2, 3].reduce(
+    (acc, i) => laneOps(m, to).replace_lane(acc, i, result(i)),
+    laneOps(m, to).splat(result(0)),
+  );
   for (const l of locals) f.give(l);
   return m.block(null, [...sets, v], type.v128);
 }
@@ -348,11 +389,16 @@ export function unaryVector(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
     return must(I.floatUnary(m, op, c, 4), `native ${op}: decompose-math should have rewritten it`)(x.ref());
   }
   switch (op) {
-    case "neg": return m.i32x4.neg(x.ref());
-    case "abs": return c === "i32" ? m.i32x4.abs(x.ref()) : x.ref();
-    case "bitnot": return m.v128.not(x.ref());
-    case "isnan": return I.constantVector(m, "bool", 0);
-    default: return x.ref();
+    case "neg":
+      return m.i32x4.neg(x.ref());
+    case "abs":
+      return c === "i32" ? m.i32x4.abs(x.ref()) : x.ref();
+    case "bitnot":
+      return m.v128.not(x.ref());
+    case "isnan":
+      return I.constantVector(m, "bool", 0);
+    default:
+      return x.ref();
   }
 }
 
@@ -377,7 +423,8 @@ export function binaryVector(f: Frame, op: BinaryOp, c: Class, a: Operand, b: Op
   if (s !== null && (op === "floordiv" || (floors && (op === "truncdiv" || op === "div")))) {
     return (c === "i32" ? m.i32x4.shr_s : m.i32x4.shr_u)(a.ref(), m.i32.const(s));
   }
-  if (s !== null && (op === "floormod" || (floors && op === "truncmod"))) return m.v128.and(a.ref(), I.constantVector(m, c, n - 1));
+  if (s !== null && (op === "floormod" || (floors && op === "truncmod")))
+    return m.v128.and(a.ref(), I.constantVector(m, c, n - 1));
   return perLane(f, c, isCompare(op) ? "bool" : c, [a, b], (l) => binary(f, op, c, l[0]!, l[1]!));
 }
 
@@ -400,7 +447,10 @@ export function castVector(f: Frame, from: DType, to: DType, x: Operand): Ref {
   }
   if (isFloat(from)) {
     const word = m.i32x4.trunc_sat_f32x4_s(x.ref());
-    return m.i32x4.min_s(m.i32x4.max_s(word, I.constantVector(m, "i32", range.min)), I.constantVector(m, "i32", range.max));
+    return m.i32x4.min_s(
+      m.i32x4.max_s(word, I.constantVector(m, "i32", range.min)),
+      I.constantVector(m, "i32", range.max),
+    );
   }
   if (range.min === 0) return m.v128.and(x.ref(), I.constantVector(m, "i32", range.max));
   const up = 32 - intBits(to);

@@ -26,7 +26,9 @@ export class Dims {
   constructor(w: Wasm, p: Program, bound: ReadonlySet<SymbolId>) {
     this.w = w;
     this.planned = new Set([...p.bindings.map((b) => b.id), ...p.plan.lets.map((l) => l.id)]);
-    const derived = p.symbols.filter((s) => s.def !== null && s.def !== "data" && !bound.has(s.id) && !this.planned.has(s.id));
+    const derived = p.symbols.filter(
+      (s) => s.def !== null && s.def !== "data" && !bound.has(s.id) && !this.planned.has(s.id),
+    );
     this.defs = new Map(derived.map((s) => [s.id, s.def as Dim]));
     w.m.addGlobal(overflow, w.type.i32, true, w.m.i32.const(0));
   }
@@ -50,7 +52,9 @@ export class Dims {
   }
   /** True when the value is known as soon as the bound symbols are. */
   isPlanned(d: Dim): boolean {
-    return [...D.symbolsOf(d)].every((id) => this.planned.has(id) || (this.defs.has(id) && this.isPlanned(this.defs.get(id)!)));
+    return [...D.symbolsOf(d)].every(
+      (id) => this.planned.has(id) || (this.defs.has(id) && this.isPlanned(this.defs.get(id)!)),
+    );
   }
 
   /** A value of the run as an i64. */
@@ -106,23 +110,30 @@ export class Dims {
   private code(d: Dim, check: boolean): Ref {
     const { m, type } = this.w;
     switch (d.kind) {
-      case "int": return m.i64.const(BigInt(d.value));
+      case "int":
+        return m.i64.const(BigInt(d.value));
       case "sym": {
         const def = this.defs.get(d.id);
         return def ? this.code(def, check) : m.global.get(this.global(d.id), type.i64);
       }
-      case "add": return d.terms.map((t) => this.code(t, check)).reduce((a, b) => m.i64.add(a, b));
-      case "mul": return d.terms.map((t) => this.code(t, check)).reduce((a, b) => (check ? this.product(a, b) : m.i64.mul(a, b)));
-      case "max": case "min": case "broadcast": {
+      case "add":
+        return d.terms.map((t) => this.code(t, check)).reduce((a, b) => m.i64.add(a, b));
+      case "mul":
+        return d.terms.map((t) => this.code(t, check)).reduce((a, b) => (check ? this.product(a, b) : m.i64.mul(a, b)));
+      case "max":
+      case "min":
+      case "broadcast": {
         const op = d.kind;
         return d.terms.map((t) => this.code(t, check)).reduce((a, b) => this.choose(op, a, b));
       }
-      case "floordiv": case "mod": {
+      case "floordiv":
+      case "mod": {
         const a = this.code(d.a, check);
         const b = this.code(d.by, check);
         return d.kind === "mod" ? H.floorMod(this.w, "i64", a, b) : H.floorDiv(this.w, "i64", a, b);
       }
-      default: return unreachable(d, "dim");
+      default:
+        return unreachable(d, "dim");
     }
   }
   private choose(op: "max" | "min" | "broadcast", a: Ref, b: Ref): Ref {
@@ -131,7 +142,8 @@ export class Dims {
       const { m } = w;
       const f = new Frame(w, ["i64", "i64"]);
       const [x, y] = [f.get(0), f.get(1)];
-      const second = op === "broadcast" ? m.i64.eq(x, m.i64.const(1n)) : op === "max" ? m.i64.lt_s(x, y) : m.i64.lt_s(y, x);
+      const second =
+        op === "broadcast" ? m.i64.eq(x, m.i64.const(1n)) : op === "max" ? m.i64.lt_s(x, y) : m.i64.lt_s(y, x);
       f.define(name, "i64", [m.select(second, f.get(1), f.get(0))]);
     });
     return w.m.call(name, [a, b], w.type.i64);

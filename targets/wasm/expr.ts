@@ -7,8 +7,8 @@ import { lanesOf } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { elementBytes, is64, tensorOf } from "../../src/ir/types.ts";
-import * as A from "./arithmetic.ts";
 import type { Operand } from "./arithmetic.ts";
+import * as A from "./arithmetic.ts";
 import type { Frame } from "./frame.ts";
 import { nonNegative, termsOf } from "./index-terms.ts";
 import type { Class } from "./intrinsics.ts";
@@ -100,24 +100,35 @@ export class Expressions {
     const { m, frame } = this;
     const c = I.classOf(e.dtype);
     switch (e.kind) {
-      case "const": return I.constant(m, c, e.value);
-      case "var": return this.variable(e.name);
-      case "load": return this.load(e);
+      case "const":
+        return I.constant(m, c, e.value);
+      case "var":
+        return this.variable(e.name);
+      case "load":
+        return this.load(e);
       case "table": {
         if (e.index.kind !== "const") return this.tableAt(e.dtype, e.values, this.scalar(e.index));
         const x = must(e.values[Number(e.index.value)], "table entry");
         return I.constant(m, c, is64(e.dtype) ? BigInt(x) : x);
       }
-      case "unary": return A.unary(frame, e.op, I.classOf(e.x.dtype), this.one(e.x));
-      case "binary": return A.binary(frame, e.op, I.classOf(e.a.dtype), this.one(e.a), this.one(e.b));
-      case "mulAdd": return A.mulAdd(frame, e.rounding === "fused", c, this.one(e.a), this.one(e.b), this.one(e.c));
-      case "select": return this.select(e, (x) => this.scalar(x));
-      case "cast": return A.cast(frame, e.x.dtype, e.dtype, this.one(e.x));
-      case "bitcast": return A.bitcast(m, I.classOf(e.x.dtype), c, this.scalar(e.x));
+      case "unary":
+        return A.unary(frame, e.op, I.classOf(e.x.dtype), this.one(e.x));
+      case "binary":
+        return A.binary(frame, e.op, I.classOf(e.a.dtype), this.one(e.a), this.one(e.b));
+      case "mulAdd":
+        return A.mulAdd(frame, e.rounding === "fused", c, this.one(e.a), this.one(e.b), this.one(e.c));
+      case "select":
+        return this.select(e, (x) => this.scalar(x));
+      case "cast":
+        return A.cast(frame, e.x.dtype, e.dtype, this.one(e.x));
+      case "bitcast":
+        return A.bitcast(m, I.classOf(e.x.dtype), c, this.scalar(e.x));
       case "lanes":
         assert(e.factor === 4 && lanesOf(e.x) === 4, `lanes by ${e.factor} of ${lanesOf(e.x)}`);
         return A.reduceLanes(frame, e.op, c, this.four(e.x));
-      case "ramp": case "splat": throw new InternalError(`a ${e.kind} of one lane`);
+      case "ramp":
+      case "splat":
+        throw new InternalError(`a ${e.kind} of one lane`);
     }
   }
 
@@ -125,26 +136,39 @@ export class Expressions {
     const { m, frame } = this;
     const c = I.classOf(e.dtype);
     switch (e.kind) {
-      case "var": return this.variable(e.name);
-      case "load": return this.loadVector(e);
-      case "splat": return this.splat(c, e.x);
+      case "var":
+        return this.variable(e.name);
+      case "load":
+        return this.loadVector(e);
+      case "splat":
+        return this.splat(c, e.x);
       case "ramp": {
-        const steps = m.v128.const([...new Uint8Array(new Int32Array([0, e.stride, 2 * e.stride, 3 * e.stride]).buffer)]);
+        const steps = m.v128.const([
+          ...new Uint8Array(new Int32Array([0, e.stride, 2 * e.stride, 3 * e.stride]).buffer),
+        ]);
         return e.base.kind === "const" && e.base.value === 0 ? steps : m.i32x4.add(this.splat("i32", e.base), steps);
       }
-      case "table": return A.perLane(frame, "i32", c, [this.four(e.index)], (l) => this.tableAt(e.dtype, e.values, l[0]!.ref()));
-      case "unary": return A.unaryVector(frame, e.op, I.classOf(e.x.dtype), this.four(e.x));
-      case "binary": return A.binaryVector(frame, e.op, I.classOf(e.a.dtype), this.four(e.a), this.four(e.b));
-      case "mulAdd": return A.mulAddVector(frame, e.rounding === "fused", c, this.four(e.a), this.four(e.b), this.four(e.c));
+      case "table":
+        return A.perLane(frame, "i32", c, [this.four(e.index)], (l) => this.tableAt(e.dtype, e.values, l[0]!.ref()));
+      case "unary":
+        return A.unaryVector(frame, e.op, I.classOf(e.x.dtype), this.four(e.x));
+      case "binary":
+        return A.binaryVector(frame, e.op, I.classOf(e.a.dtype), this.four(e.a), this.four(e.b));
+      case "mulAdd":
+        return A.mulAddVector(frame, e.rounding === "fused", c, this.four(e.a), this.four(e.b), this.four(e.c));
       case "select": {
         if (lanesOf(e.cond) === 1) return this.select(e, (x) => this.vector(x));
         const a = this.vector(e.a);
         const b = this.vector(e.b);
         return m.v128.bitselect(a, b, this.vector(e.cond));
       }
-      case "cast": return A.castVector(frame, e.x.dtype, e.dtype, this.four(e.x));
-      case "bitcast": return this.vector(e.x);
-      case "const": case "lanes": throw new InternalError(`a ${e.kind} of four lanes`);
+      case "cast":
+        return A.castVector(frame, e.x.dtype, e.dtype, this.four(e.x));
+      case "bitcast":
+        return this.vector(e.x);
+      case "const":
+      case "lanes":
+        throw new InternalError(`a ${e.kind} of four lanes`);
     }
   }
 
@@ -158,7 +182,10 @@ export class Expressions {
       nonNegative: () => this.isNonNegative(e),
       ref: build,
       // What is cheap, or will stand in a local anyhow, needs no local of its own.
-      share: () => (isCheap(e) || this.shared.has(e) ? { first: build(), again: build, done: () => {} } : this.frame.share(type, build())),
+      share: () =>
+        isCheap(e) || this.shared.has(e)
+          ? { first: build(), again: build, done: () => {} }
+          : this.frame.share(type, build()),
     };
   }
   private one(e: LoopExpr): Operand {
@@ -204,7 +231,11 @@ export class Expressions {
     if (this.hasLoad(e.a) || this.hasLoad(e.b)) {
       const cond = this.scalar(e.cond);
       const a = this.maybe(() => build(e.a));
-      return this.m.if(cond, a, this.maybe(() => build(e.b)));
+      return this.m.if(
+        cond,
+        a,
+        this.maybe(() => build(e.b)),
+      );
     }
     const a = build(e.a);
     const b = build(e.b);
@@ -246,7 +277,11 @@ export class Expressions {
     return { ptr: this.m.i32.add(ptr, this.m.i32.const(bytes | 0)), offset: 0 };
   }
   private addressFrom(local: number, index: LoopExpr, size: number): Address {
-    const { constant, groups } = termsOf(index, (name) => this.alias(name), (e) => this.shared.has(e));
+    const { constant, groups } = termsOf(
+      index,
+      (name) => this.alias(name),
+      (e) => this.shared.has(e),
+    );
     const direct = groups.every((g) => g.coef > 0 && g.atoms.every((x) => this.isNonNegative(x)));
     let ptr = this.frame.get(local);
     for (const { coef, atoms } of groups) ptr = this.m.i32.add(ptr, this.scaled(coef * size, atoms));
@@ -257,7 +292,9 @@ export class Expressions {
     const sum = atoms.map((x) => this.scalar(x)).reduce((a, b) => m.i32.add(a, b));
     if (by === 1) return sum;
     const shift = Math.log2(by);
-    return Number.isInteger(shift) && shift < 32 ? m.i32.shl(sum, m.i32.const(shift)) : m.i32.mul(sum, m.i32.const(by | 0));
+    return Number.isInteger(shift) && shift < 32
+      ? m.i32.shl(sum, m.i32.const(shift))
+      : m.i32.mul(sum, m.i32.const(by | 0));
   }
   /** The byte address of an element as a value, and whether it is known not to lie below the buffer's start. */
   elementAddress(id: BufferId, index: LoopExpr): { readonly value: Ref; readonly direct: boolean } {
@@ -277,7 +314,9 @@ export class Expressions {
     if (at.kind !== "ramp") {
       const base = this.memory.get(e.buffer)!.local;
       const size = m.i32.const.bind(m.i32, elementBytes(e.dtype));
-      return A.perLane(this.frame, "i32", I.classOf(e.dtype), [this.four(at)], (l) => I.load(m, e.dtype, 0, m.i32.add(this.frame.get(base), m.i32.mul(l[0]!.ref(), size()))));
+      return A.perLane(this.frame, "i32", I.classOf(e.dtype), [this.four(at)], (l) =>
+        I.load(m, e.dtype, 0, m.i32.add(this.frame.get(base), m.i32.mul(l[0]!.ref(), size()))),
+      );
     }
     const { ptr, offset } = this.address(e.buffer, e.index, e.via);
     return I.loadVector(m, e.dtype, offset, ptr);
@@ -310,13 +349,26 @@ function repeated(roots: readonly LoopExpr[]): ReadonlySet<LoopExpr> {
 /** The direct operands of an expression. */
 export function operandsOf(e: LoopExpr): readonly LoopExpr[] {
   switch (e.kind) {
-    case "const": case "var": return [];
-    case "load": return e.index;
-    case "table": return [e.index];
-    case "unary": case "cast": case "bitcast": case "splat": case "lanes": return [e.x];
-    case "binary": return [e.a, e.b];
-    case "mulAdd": return [e.a, e.b, e.c];
-    case "select": return [e.cond, e.a, e.b];
-    case "ramp": return [e.base];
+    case "const":
+    case "var":
+      return [];
+    case "load":
+      return e.index;
+    case "table":
+      return [e.index];
+    case "unary":
+    case "cast":
+    case "bitcast":
+    case "splat":
+    case "lanes":
+      return [e.x];
+    case "binary":
+      return [e.a, e.b];
+    case "mulAdd":
+      return [e.a, e.b, e.c];
+    case "select":
+      return [e.cond, e.a, e.b];
+    case "ramp":
+      return [e.base];
   }
 }

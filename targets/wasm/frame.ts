@@ -45,6 +45,12 @@ export class Frame {
     const { m, type } = this.w;
     const type_ = result === null ? type.none : type[result];
     const block = body.length === 1 ? body[0]! : m.block(null, body, type_);
-    m.addFunction(name, this.w.params(this.params), type_, this.vars.map((t) => type[t]), block);
+    m.addFunction(
+      name,
+      this.w.params(this.params),
+      type_,
+      this.vars.map((t) => type[t]),
+      block,
+    );
   }
 }

@@ -36,51 +36,76 @@ function defineReserve(w: Wasm, name: string): void {
   const wide = (x: Ref): Ref => m.i64.extend_u(x);
   const top = (): Ref => m.global.get(heapTop, type.i32);
   const need32 = (): Ref => m.i32.wrap(f.get(need));
-  const taken = (): Ref[] => [m.i32.store(4, 4, f.get(p), m.i32.const(1)), m.return(m.i32.add(f.get(p), m.i32.const(header)))];
+  const taken = (): Ref[] => [
+    m.i32.store(4, 4, f.get(p), m.i32.const(1)),
+    m.return(m.i32.add(f.get(p), m.i32.const(header))),
+  ];
   const outOfRange = m.i64.gt_u(f.get(0), m.i64.const(BigInt(maxMemory)));
   const memoryBytes = (): Ref => m.i64.shl(wide(m.memory.size()), m.i64.const(16n));
-  const pages = m.i32.wrap(m.i64.shr_u(m.i64.add(m.i64.sub(f.get(end), memoryBytes()), m.i64.const(65535n)), m.i64.const(16n)));
+  const pages = m.i32.wrap(
+    m.i64.shr_u(m.i64.add(m.i64.sub(f.get(end), memoryBytes()), m.i64.const(65535n)), m.i64.const(16n)),
+  );
   f.define(name, "i32", [
     m.if(outOfRange, m.return(m.i32.const(0))),
-    f.set(need, m.i64.add(m.i64.and(m.i64.add(f.get(0), m.i64.const(63n)), m.i64.const(-64n)), m.i64.const(BigInt(header)))),
+    f.set(
+      need,
+      m.i64.add(m.i64.and(m.i64.add(f.get(0), m.i64.const(63n)), m.i64.const(-64n)), m.i64.const(BigInt(header))),
+    ),
     f.set(p, m.global.get(heapStart, type.i32)),
     m.block(walked, [
-      m.loop(walk, m.block(null, [
-        m.br_if(walked, m.i32.ge_u(f.get(p), top())),
-        f.set(size, m.i32.load(0, 4, f.get(p))),
-        m.if(m.i32.eqz(m.i32.load(4, 4, f.get(p))), m.block(null, [
-          m.block(joined, [
-            m.loop(join, m.block(null, [
-              f.set(next, m.i32.add(f.get(p), f.get(size))),
-              m.br_if(joined, m.i32.ge_u(f.get(next), top())),
-              m.br_if(joined, m.i32.load(4, 4, f.get(next))),
-              f.set(size, m.i32.add(f.get(size), m.i32.load(0, 4, f.get(next)))),
-              m.i32.store(0, 4, f.get(p), f.get(size)),
-              m.br(join),
-            ])),
-          ]),
-          // Free up to the top: the heap ends here.
-          m.if(m.i32.ge_u(f.get(next), top()), m.block(null, [m.global.set(heapTop, f.get(p)), m.br(walked)])),
-          m.if(m.i64.ge_u(wide(f.get(size)), f.get(need)), m.block(null, [
-            // The rest stays free; it is a multiple of 64, so it has room for a header or is nothing.
-            m.if(m.i64.gt_u(wide(f.get(size)), f.get(need)), m.block(null, [
-              f.set(next, m.i32.add(f.get(p), need32())),
-              m.i32.store(0, 4, f.get(next), m.i32.sub(f.get(size), need32())),
-              m.i32.store(4, 4, f.get(next), m.i32.const(0)),
-              m.i32.store(0, 4, f.get(p), need32()),
-            ])),
-            ...taken(),
-          ])),
-        ])),
-        f.set(p, m.i32.add(f.get(p), f.get(size))),
-        m.br(walk),
-      ])),
+      m.loop(
+        walk,
+        m.block(null, [
+          m.br_if(walked, m.i32.ge_u(f.get(p), top())),
+          f.set(size, m.i32.load(0, 4, f.get(p))),
+          m.if(
+            m.i32.eqz(m.i32.load(4, 4, f.get(p))),
+            m.block(null, [
+              m.block(joined, [
+                m.loop(
+                  join,
+                  m.block(null, [
+                    f.set(next, m.i32.add(f.get(p), f.get(size))),
+                    m.br_if(joined, m.i32.ge_u(f.get(next), top())),
+                    m.br_if(joined, m.i32.load(4, 4, f.get(next))),
+                    f.set(size, m.i32.add(f.get(size), m.i32.load(0, 4, f.get(next)))),
+                    m.i32.store(0, 4, f.get(p), f.get(size)),
+                    m.br(join),
+                  ]),
+                ),
+              ]),
+              // Free up to the top: the heap ends here.
+              m.if(m.i32.ge_u(f.get(next), top()), m.block(null, [m.global.set(heapTop, f.get(p)), m.br(walked)])),
+              m.if(
+                m.i64.ge_u(wide(f.get(size)), f.get(need)),
+                m.block(null, [
+                  // The rest stays free; it is a multiple of 64, so it has room for a header or is nothing.
+                  m.if(
+                    m.i64.gt_u(wide(f.get(size)), f.get(need)),
+                    m.block(null, [
+                      f.set(next, m.i32.add(f.get(p), need32())),
+                      m.i32.store(0, 4, f.get(next), m.i32.sub(f.get(size), need32())),
+                      m.i32.store(4, 4, f.get(next), m.i32.const(0)),
+                      m.i32.store(0, 4, f.get(p), need32()),
+                    ]),
+                  ),
+                  ...taken(),
+                ]),
+              ),
+            ]),
+          ),
+          f.set(p, m.i32.add(f.get(p), f.get(size))),
+          m.br(walk),
+        ]),
+      ),
     ]),
     f.set(p, top()),
     f.set(end, m.i64.add(wide(top()), f.get(need))),
     m.if(m.i64.gt_u(f.get(end), m.i64.const(BigInt(maxMemory))), m.return(m.i32.const(0))),
-    m.if(m.i64.gt_u(f.get(end), memoryBytes()),
-      m.if(m.i32.eq(m.memory.grow(pages), m.i32.const(-1)), m.return(m.i32.const(0)))),
+    m.if(
+      m.i64.gt_u(f.get(end), memoryBytes()),
+      m.if(m.i32.eq(m.memory.grow(pages), m.i32.const(-1)), m.return(m.i32.const(0))),
+    ),
     m.global.set(heapTop, m.i32.wrap(f.get(end))),
     m.i32.store(0, 4, f.get(p), need32()),
     ...taken(),

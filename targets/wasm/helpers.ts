@@ -29,10 +29,7 @@ export function fmod(w: Wasm, t: Float, a: Ref, b: Ref): Ref {
       f.set(s, f.get(y)),
       m.loop(
         up,
-        m.if(
-          o.le(o.add(f.get(s), f.get(s)), f.get(x)),
-          m.block(null, [f.set(s, o.add(f.get(s), f.get(s))), m.br(up)]),
-        ),
+        m.if(o.le(o.add(f.get(s), f.get(s)), f.get(x)), m.block(null, [f.set(s, o.add(f.get(s), f.get(s))), m.br(up)])),
       ),
       m.loop(
         down,

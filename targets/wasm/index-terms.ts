@@ -2,13 +2,20 @@
 import type { LoopExpr } from "../../src/ir/loops.ts";
 
 /** index = constant + the sum of coef * atom; exact modulo 2^32. Terms with one coefficient stand together, in order of appearance. */
-export type Terms = { readonly constant: number; readonly groups: readonly { readonly coef: number; readonly atoms: readonly LoopExpr[] }[] };
+export type Terms = {
+  readonly constant: number;
+  readonly groups: readonly { readonly coef: number; readonly atoms: readonly LoopExpr[] }[];
+};
 
 /**
  * Splits an i32 scalar into terms. `resolve` gives what a variable stands for when it has no local of its own; what is `whole`
  * stays together.
  */
-export function termsOf(e: LoopExpr, resolve: (name: string) => LoopExpr | null, whole: (e: LoopExpr) => boolean): Terms {
+export function termsOf(
+  e: LoopExpr,
+  resolve: (name: string) => LoopExpr | null,
+  whole: (e: LoopExpr) => boolean,
+): Terms {
   let constant = 0;
   const groups = new Map<number, LoopExpr[]>();
   const visit = (x: LoopExpr, coef: number): void => {
@@ -44,20 +51,38 @@ export function termsOf(e: LoopExpr, resolve: (name: string) => LoopExpr | null,
 /** True when an i32 expression is known to be 0 or more, given what is known of its operands (overflow aside: indices stay in range). */
 export function nonNegative(e: LoopExpr, known: (e: LoopExpr) => boolean): boolean {
   switch (e.kind) {
-    case "const": return Number(e.value) >= 0;
-    case "load": return e.dtype === "u8" || e.dtype === "u16" || e.dtype === "bool";
-    case "select": return known(e.a) && known(e.b);
-    case "cast": return e.x.dtype === "bool" || e.x.dtype === "u8" || e.x.dtype === "u16" || (e.x.dtype === "i32" && known(e.x));
-    case "splat": return known(e.x);
-    case "ramp": return e.stride >= 0 && known(e.base);
+    case "const":
+      return Number(e.value) >= 0;
+    case "load":
+      return e.dtype === "u8" || e.dtype === "u16" || e.dtype === "bool";
+    case "select":
+      return known(e.a) && known(e.b);
+    case "cast":
+      return e.x.dtype === "bool" || e.x.dtype === "u8" || e.x.dtype === "u16" || (e.x.dtype === "i32" && known(e.x));
+    case "splat":
+      return known(e.x);
+    case "ramp":
+      return e.stride >= 0 && known(e.base);
     case "binary":
       switch (e.op) {
-        case "add": case "mul": case "truncdiv": case "floordiv": case "min": return known(e.a) && known(e.b);
-        case "max": case "bitand": return known(e.a) || known(e.b);
-        case "floormod": return known(e.b);
-        case "truncmod": case "shr": return known(e.a);
-        default: return false;
+        case "add":
+        case "mul":
+        case "truncdiv":
+        case "floordiv":
+        case "min":
+          return known(e.a) && known(e.b);
+        case "max":
+        case "bitand":
+          return known(e.a) || known(e.b);
+        case "floormod":
+          return known(e.b);
+        case "truncmod":
+        case "shr":
+          return known(e.a);
+        default:
+          return false;
       }
-    default: return false;
+    default:
+      return false;
   }
 }

@@ -47,13 +47,13 @@ export async function wasmModule(p: Program, options: WasmOptions): Promise<Uint
   const tables = w.tables();
   const layout = linearLayout(p, tables.length);
   defineProgram(w, p, layout, names);
-  const module = await closeModule(w, options.names ?? false, passes);
+  const module = await closeModule(w, options.names ?? false);
   const segments: Segment[] = [];
   if (tables.length > 0) segments.push({ address: layout.statics, bytes: tables });
-  if (options.weights === "embed" && p.constants.size > 0) segments.push({ address: layout.weights, bytes: weightsBlob(p) });
+  if (options.weights === "embed" && p.constants.size > 0)
+    segments.push({ address: layout.weights, bytes: weightsBlob(p) });
   return spliceData(module, segments);
 }
-const passes: readonly string[] = [];
 
 export const wasmTarget: Target = {
   info,

@@ -20,10 +20,21 @@ type One = (x: Ref) => Ref;
 
 function floatBinary(o: Module["f32"] | Module["f64"] | Module["f32x4"], op: BinaryOp): Two | null {
   switch (op) {
-    case "add": case "sub": case "mul": case "div": case "lt": case "le": case "eq": case "ne": return o[op];
-    case "nanmin": return o.min;
-    case "nanmax": return o.max;
-    default: return null;
+    case "add":
+    case "sub":
+    case "mul":
+    case "div":
+    case "lt":
+    case "le":
+    case "eq":
+    case "ne":
+      return o[op];
+    case "nanmin":
+      return o.min;
+    case "nanmax":
+      return o.max;
+    default:
+      return null;
   }
 }
 
@@ -33,13 +44,27 @@ export function scalarBinary(m: Module, op: BinaryOp, c: Class): Two | null {
   const o = m[valType(c) as "i32" | "i64"];
   const unsigned = c !== "i32" && c !== "i64";
   switch (op) {
-    case "add": case "sub": case "mul": case "and": case "or": case "xor": case "eq": case "ne": return o[op];
-    case "bitand": return o.and;
-    case "bitor": return o.or;
-    case "bitxor": return o.xor;
-    case "lt": return unsigned ? o.lt_u : o.lt_s;
-    case "le": return unsigned ? o.le_u : o.le_s;
-    default: return null;
+    case "add":
+    case "sub":
+    case "mul":
+    case "and":
+    case "or":
+    case "xor":
+    case "eq":
+    case "ne":
+      return o[op];
+    case "bitand":
+      return o.and;
+    case "bitor":
+      return o.or;
+    case "bitxor":
+      return o.xor;
+    case "lt":
+      return unsigned ? o.lt_u : o.lt_s;
+    case "le":
+      return unsigned ? o.le_u : o.le_s;
+    default:
+      return null;
   }
 }
 
@@ -53,51 +78,96 @@ export function vectorBinary(m: Module, op: BinaryOp, c: Class): Two | null {
   const o = m.i32x4;
   const unsigned = c !== "i32";
   switch (op) {
-    case "add": case "sub": case "mul": case "eq": case "ne": return o[op];
-    case "and": case "bitand": return m.v128.and;
-    case "or": case "bitor": return m.v128.or;
-    case "xor": case "bitxor": return m.v128.xor;
-    case "lt": return unsigned ? o.lt_u : o.lt_s;
-    case "le": return unsigned ? o.le_u : o.le_s;
-    case "min": case "nanmin": return unsigned ? o.min_u : o.min_s;
-    case "max": case "nanmax": return unsigned ? o.max_u : o.max_s;
-    default: return null;
+    case "add":
+    case "sub":
+    case "mul":
+    case "eq":
+    case "ne":
+      return o[op];
+    case "and":
+    case "bitand":
+      return m.v128.and;
+    case "or":
+    case "bitor":
+      return m.v128.or;
+    case "xor":
+    case "bitxor":
+      return m.v128.xor;
+    case "lt":
+      return unsigned ? o.lt_u : o.lt_s;
+    case "le":
+      return unsigned ? o.le_u : o.le_s;
+    case "min":
+    case "nanmin":
+      return unsigned ? o.min_u : o.min_s;
+    case "max":
+    case "nanmax":
+      return unsigned ? o.max_u : o.max_s;
+    default:
+      return null;
   }
 }
 
 export function floatUnary(m: Module, op: UnaryOp, c: "f32" | "f64", lanes: number): One | null {
   const o = lanes === 1 ? m[c] : m.f32x4;
   switch (op) {
-    case "neg": case "abs": case "sqrt": case "floor": case "ceil": case "trunc": return o[op];
-    case "round": return o.nearest;
-    default: return null;
+    case "neg":
+    case "abs":
+    case "sqrt":
+    case "floor":
+    case "ceil":
+    case "trunc":
+      return o[op];
+    case "round":
+      return o.nearest;
+    default:
+      return null;
   }
 }
 
 /** Scalar load of a cell into its register. */
 export function load(m: Module, d: DType, offset: number, ptr: Ref): Ref {
   switch (d) {
-    case "f32": return m.f32.load(offset, 4, ptr);
-    case "f64": return m.f64.load(offset, 8, ptr);
-    case "i32": case "u32": return m.i32.load(offset, 4, ptr);
-    case "i64": case "u64": return m.i64.load(offset, 8, ptr);
-    case "i16": return m.i32.load16_s(offset, 2, ptr);
-    case "u16": return m.i32.load16_u(offset, 2, ptr);
-    case "i8": return m.i32.load8_s(offset, 1, ptr);
-    case "u8": case "bool": return m.i32.load8_u(offset, 1, ptr);
-    default: throw new InternalError(`no load of ${d}: expand-storage should have decoded it`);
+    case "f32":
+      return m.f32.load(offset, 4, ptr);
+    case "f64":
+      return m.f64.load(offset, 8, ptr);
+    case "i32":
+    case "u32":
+      return m.i32.load(offset, 4, ptr);
+    case "i64":
+    case "u64":
+      return m.i64.load(offset, 8, ptr);
+    case "i16":
+      return m.i32.load16_s(offset, 2, ptr);
+    case "u16":
+      return m.i32.load16_u(offset, 2, ptr);
+    case "i8":
+      return m.i32.load8_s(offset, 1, ptr);
+    case "u8":
+    case "bool":
+      return m.i32.load8_u(offset, 1, ptr);
+    default:
+      throw new InternalError(`no load of ${d}: expand-storage should have decoded it`);
   }
 }
 export function store(m: Module, d: DType, offset: number, ptr: Ref, value: Ref): Ref {
   switch (d) {
-    case "f32": return m.f32.store(offset, 4, ptr, value);
-    case "f64": return m.f64.store(offset, 8, ptr, value);
-    case "i64": case "u64": return m.i64.store(offset, 8, ptr, value);
+    case "f32":
+      return m.f32.store(offset, 4, ptr, value);
+    case "f64":
+      return m.f64.store(offset, 8, ptr, value);
+    case "i64":
+    case "u64":
+      return m.i64.store(offset, 8, ptr, value);
     default:
       switch (elementBytes(d)) {
-        case 4: return m.i32.store(offset, 4, ptr, value);
-        case 2: return m.i32.store16(offset, 2, ptr, value);
-        default: return m.i32.store8(offset, 1, ptr, value);
+        case 4:
+          return m.i32.store(offset, 4, ptr, value);
+        case 2:
+          return m.i32.store16(offset, 2, ptr, value);
+        default:
+          return m.i32.store8(offset, 1, ptr, value);
       }
   }
 }
@@ -105,13 +175,22 @@ export function store(m: Module, d: DType, offset: number, ptr: Ref, value: Ref)
 /** Four neighbouring cells, widened to lanes of 32 bits; bool becomes a mask. */
 export function loadVector(m: Module, d: DType, offset: number, ptr: Ref): Ref {
   switch (d) {
-    case "f32": case "i32": case "u32": return m.v128.load(offset, 4, ptr);
-    case "i16": return m.v128.load16x4_s(offset, 2, ptr);
-    case "u16": return m.v128.load16x4_u(offset, 2, ptr);
-    case "i8": return m.i32x4.extend_low_i16x8_s(m.i16x8.extend_low_i8x16_s(m.v128.load32_zero(offset, 1, ptr)));
-    case "u8": return m.i32x4.extend_low_i16x8_u(m.i16x8.extend_low_i8x16_u(m.v128.load32_zero(offset, 1, ptr)));
-    case "bool": return m.i32x4.neg(loadVector(m, "u8", offset, ptr));
-    default: throw new InternalError(`no vector load of ${d}`);
+    case "f32":
+    case "i32":
+    case "u32":
+      return m.v128.load(offset, 4, ptr);
+    case "i16":
+      return m.v128.load16x4_s(offset, 2, ptr);
+    case "u16":
+      return m.v128.load16x4_u(offset, 2, ptr);
+    case "i8":
+      return m.i32x4.extend_low_i16x8_s(m.i16x8.extend_low_i8x16_s(m.v128.load32_zero(offset, 1, ptr)));
+    case "u8":
+      return m.i32x4.extend_low_i16x8_u(m.i16x8.extend_low_i8x16_u(m.v128.load32_zero(offset, 1, ptr)));
+    case "bool":
+      return m.i32x4.neg(loadVector(m, "u8", offset, ptr));
+    default:
+      throw new InternalError(`no vector load of ${d}`);
   }
 }
 /** Stores four lanes; a narrow cell keeps the low bytes of its lane. */
@@ -128,10 +207,15 @@ export function storeVector(m: Module, d: DType, offset: number, ptr: Ref, value
 /** A constant in the register of its class. */
 export function constant(m: Module, c: Class, value: number | bigint): Ref {
   switch (c) {
-    case "f32": return m.f32.const(Number(value));
-    case "f64": return m.f64.const(Number(value));
-    case "i64": case "u64": return m.i64.const(BigInt.asIntN(64, BigInt(value)));
-    default: return m.i32.const(Number(value) | 0);
+    case "f32":
+      return m.f32.const(Number(value));
+    case "f64":
+      return m.f64.const(Number(value));
+    case "i64":
+    case "u64":
+      return m.i64.const(BigInt.asIntN(64, BigInt(value)));
+    default:
+      return m.i32.const(Number(value) | 0);
   }
 }
 /** The same constant in all four lanes; true is -1. */

@@ -11,7 +11,11 @@ import type { Ref, ValType, Wasm } from "./module.ts";
 
 /** The types of a kernel's function, in order. */
 export function signature(k: Kernel): readonly ValType[] {
-  return [...k.params.map(() => "i32" as const), ...k.scalars.map((s) => I.valType(I.classOf(s.dtype))), ...k.dims.map(() => "i32" as const)];
+  return [
+    ...k.params.map(() => "i32" as const),
+    ...k.scalars.map((s) => I.valType(I.classOf(s.dtype))),
+    ...k.dims.map(() => "i32" as const),
+  ];
 }
 
 /** Adds the kernel's function to the module. */
@@ -48,7 +52,9 @@ class Statements extends Expressions {
       case "seq":
         for (const x of s.body) this.statement(x, out);
         return;
-      case "store": out.push(this.within([...s.index, s.value], () => this.store(s))); return;
+      case "store":
+        out.push(this.within([...s.index, s.value], () => this.store(s)));
+        return;
       case "let": {
         const { name, value } = s;
         if (value.kind === "const" || value.kind === "var") {
@@ -87,9 +93,13 @@ class Statements extends Expressions {
         frame.give(local);
         return;
       }
-      case "for": this.loop(s, out); return;
-      case "barrier": throw new InternalError("a barrier on a CPU");
-      default: unreachable(s, "statement");
+      case "for":
+        this.loop(s, out);
+        return;
+      case "barrier":
+        throw new InternalError("a barrier on a CPU");
+      default:
+        unreachable(s, "statement");
     }
   }
 
@@ -151,7 +161,10 @@ class Statements extends Expressions {
     let again: Ref;
     if (leader) {
       const bytes = leader.bytes!;
-      const distance = limit === null ? m.i32.const((Math.ceil(extent! / s.step) * bytes) | 0) : this.times(this.trips(limit, s.step), bytes);
+      const distance =
+        limit === null
+          ? m.i32.const((Math.ceil(extent! / s.step) * bytes) | 0)
+          : this.times(this.trips(limit, s.step), bytes);
       const stop = this.enter("i32");
       before.push(frame.set(stop, m.i32.add(frame.get(leader.local), distance)));
       this.statement(s.body, body);
@@ -214,7 +227,10 @@ class Statements extends Expressions {
       this.pointers.set(p.name, { local, direct: direct && this.isNonNegative(p.step) });
       const step = this.constantOf(p.step);
       if (step !== null) return { local, bytes: Number(step) * size, step: -1 };
-      const ref = this.times(this.within([p.step], () => this.scalar(p.step)), size);
+      const ref = this.times(
+        this.within([p.step], () => this.scalar(p.step)),
+        size,
+      );
       const by = this.enter("i32");
       out.push(this.frame.set(by, ref));
       return { local, bytes: null, step: by };
@@ -259,10 +275,14 @@ function namesIn(body: Stmt): ReadonlySet<string> {
       case "while":
         expr(s.cond);
         return visit(s.body);
-      case "seq": return s.body.forEach(visit);
-      case "alloc": return visit(s.body);
-      case "barrier": return;
-      default: unreachable(s, "statement");
+      case "seq":
+        return s.body.forEach(visit);
+      case "alloc":
+        return visit(s.body);
+      case "barrier":
+        return;
+      default:
+        unreachable(s, "statement");
     }
   };
   visit(body);

@@ -123,11 +123,15 @@ class ProgramPrinter {
   private definePlan(): void {
     const { w, p, dims } = this;
     const { m, type } = w;
-    const frame = new Frame(w, p.bindings.map(() => "i32"));
+    const frame = new Frame(
+      w,
+      p.bindings.map(() => "i32"),
+    );
     const fail = (): Ref => m.return(m.i32.const(0));
     const tests = p.bindings.map((b, i) => {
       const low = m.i32.lt_s(frame.get(i), m.i32.const(b.min));
-      const wrong = b.max === null || b.max >= intMax ? low : m.i32.or(low, m.i32.gt_s(frame.get(i), m.i32.const(b.max)));
+      const wrong =
+        b.max === null || b.max >= intMax ? low : m.i32.or(low, m.i32.gt_s(frame.get(i), m.i32.const(b.max)));
       return m.if(wrong, fail());
     });
     const lets = p.plan.lets.map((l) => dims.set(l.id, dims.checked(l.value)));
@@ -139,8 +143,17 @@ class ProgramPrinter {
       m.if(m.i64.gt_u(frame.get(last), m.i64.const(BigInt(maxMemory))), fail()),
     ];
     const kept = dims.evaluateKept();
-    const start = this.reserves ? [m.global.set(heap.heapStart, m.i32.and(m.i32.add(m.i32.wrap(frame.get(last)), m.i32.const(255)), m.i32.const(-256)))] : [];
-    const symbols = p.bindings.flatMap((b, i) => (dims.isRead(b.id) ? [dims.set(b.id, m.i64.extend_s(frame.get(i)))] : []));
+    const start = this.reserves
+      ? [
+          m.global.set(
+            heap.heapStart,
+            m.i32.and(m.i32.add(m.i32.wrap(frame.get(last)), m.i32.const(255)), m.i32.const(-256)),
+          ),
+        ]
+      : [];
+    const symbols = p.bindings.flatMap((b, i) =>
+      dims.isRead(b.id) ? [dims.set(b.id, m.i64.extend_s(frame.get(i)))] : [],
+    );
     frame.define("plan", "i32", [
       ...tests,
       ...symbols,
@@ -162,20 +175,26 @@ class ProgramPrinter {
       const isFixed = place.base === null && this.dims.isPlanned(place.offset);
       return [
         ...(isFixed ? [this.setWord(row, this.dims.word(place.offset, false))] : []),
-        ...shape.flatMap((d, axis) => (this.dims.isPlanned(d) ? [this.setWord(row + 4 + 4 * axis, this.dims.word(d, true))] : [])),
+        ...shape.flatMap((d, axis) =>
+          this.dims.isPlanned(d) ? [this.setWord(row + 4 + 4 * axis, this.dims.word(d, true))] : [],
+        ),
       ];
     });
   }
   /** Writes what only the run has found out. */
   private reportOutputs(): Ref[] {
-    return this.ports().slice(this.p.inputs.length).flatMap(({ buffer, row, shape }) => {
-      const place = placeOf(this.p, this.layout, buffer, (b) => this.swapped.has(b));
-      const isFixed = place.base === null && this.dims.isPlanned(place.offset);
-      return [
-        ...(isFixed ? [] : [this.setWord(row, this.address(buffer))]),
-        ...shape.flatMap((d, axis) => (this.dims.isPlanned(d) ? [] : [this.setWord(row + 4 + 4 * axis, this.dims.word(d, false))])),
-      ];
-    });
+    return this.ports()
+      .slice(this.p.inputs.length)
+      .flatMap(({ buffer, row, shape }) => {
+        const place = placeOf(this.p, this.layout, buffer, (b) => this.swapped.has(b));
+        const isFixed = place.base === null && this.dims.isPlanned(place.offset);
+        return [
+          ...(isFixed ? [] : [this.setWord(row, this.address(buffer))]),
+          ...shape.flatMap((d, axis) =>
+            this.dims.isPlanned(d) ? [] : [this.setWord(row + 4 + 4 * axis, this.dims.word(d, false))],
+          ),
+        ];
+      });
   }
   private ports(): { buffer: BufferId; row: number; shape: readonly Dim[] }[] {
     return [...this.p.inputs, ...this.p.outputs].map((port, i) => {
@@ -212,7 +231,9 @@ class ProgramPrinter {
   private action(a: Action<Call>, out: Ref[]): void {
     const { m } = this.w;
     switch (a.kind) {
-      case "call": out.push(this.call(a.call)); return;
+      case "call":
+        out.push(this.call(a.call));
+        return;
       case "dim": {
         const value = "value" in a.from ? this.dims.value(a.from.value) : this.element(a.from.buffer, a.from.index);
         const x = this.frame.take("i64");
@@ -222,22 +243,34 @@ class ProgramPrinter {
         this.frame.give(x);
         return;
       }
-      case "reserve": this.reserve(a.buffer, out); return;
-      case "release": out.push(heap.release(this.w, this.address(a.buffer))); return;
+      case "reserve":
+        this.reserve(a.buffer, out);
+        return;
+      case "release":
+        out.push(heap.release(this.w, this.address(a.buffer)));
+        return;
       case "if": {
         const cond = this.isTrue(a.cond);
         const then = this.block(a.then);
         out.push(a.otherwise.length > 0 ? m.if(cond, then, this.block(a.otherwise)) : m.if(cond, then));
         return;
       }
-      case "loop": this.loop(a, out); return;
-      default: unreachable(a, "action");
+      case "loop":
+        this.loop(a, out);
+        return;
+      default:
+        unreachable(a, "action");
     }
   }
   private call(c: Call): Ref {
     const { m, type } = this.w;
     const kernel = must(this.p.kernels[c.kernel], `kernel ${c.kernel}`);
-    assert(c.args.length === kernel.params.length && c.scalars.length === kernel.scalars.length && c.dims.length === kernel.dims.length, `a call of ${kernel.name}`);
+    assert(
+      c.args.length === kernel.params.length &&
+        c.scalars.length === kernel.scalars.length &&
+        c.dims.length === kernel.dims.length,
+      `a call of ${kernel.name}`,
+    );
     const args = c.args.map((b) => this.address(b));
     const scalars = c.scalars.map((d, i) => {
       const to = I.classOf(kernel.scalars[i]!.dtype);
