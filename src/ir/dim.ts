@@ -319,7 +319,8 @@ function bound(d: Dim, ranges: Ranges, upper: boolean, depth = 0): Dim | null {
         if (!nonNegative(a, ranges, depth + 1)) return null;
         const p = bound(a, ranges, up, depth);
         if (p === null) return null;
-        parts.push(p);
+        // A factor is known to be >= 0, whatever its lower bound says; two negative bounds would make a positive one.
+        parts.push(up || nonNegative(p, ranges, depth + 1) ? p : zero);
       }
       return mul(int(coef), ...parts);
     }
@@ -401,8 +402,12 @@ function monotone(d: Dim, id: SymbolId, ranges: Ranges, depth: number): number {
   for (const t of termsOf(d)) {
     if (!symbolsOf(t).has(id)) continue;
     const { coef, atoms } = splitTerm(t);
+    let power = 0;
     for (const a of atoms) {
-      if (a.kind === "sym" && a.id === id) continue;
+      if (a.kind === "sym" && a.id === id) {
+        if (++power === 2 && !nonNegative(a, ranges, depth + 2)) return 0;
+        continue;
+      }
       if (symbolsOf(a).has(id)) {
         const inner = a.kind === "floordiv" && !symbolsOf(a.by).has(id) && positive(a.by, ranges, depth + 1) ? monotone(a.a, id, ranges, depth + 1) : 0;
         if (inner <= 0 || atoms.length > 1) return 0;
@@ -472,7 +477,7 @@ export function simplify(d: Dim, ranges: Ranges): Dim {
     case "floordiv": case "mod": {
       const a = simplify(d.a, ranges);
       const by = simplify(d.by, ranges);
-      if (a.kind === "int" || by === one) return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
+      if (a.kind === "int" || by === one || by === zero) return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
       // a = by*q + r with 0 <= r < by. A term may hide a multiple of an integer divisor (a stepped loop variable).
       let { q, r } = splitBy(a, by);
       if (by.kind === "int" && by.value > 1) {
