@@ -143,7 +143,6 @@ const exact = (x) => (Math.abs(x) <= 9007199254740991 ? x : NaN);`,
   dimMod: { text: "const dimMod = (a, b) => (b === 0 ? 0 : a - Math.floor(a / b) * b);" },
   broadcast: { text: "const broadcast = (a, b) => (a === 1 ? b : a);" },
 };
-export type HelperName = string;
 
 /** Collects the helpers that a program needs. */
 export class Helpers {
@@ -152,7 +151,7 @@ export class Helpers {
     for (const name of Object.keys(table)) if (!name.startsWith("$")) names.unique(name);
   }
   /** The name, noted as used. */
-  use(name: HelperName): string {
+  use(name: string): string {
     if (!this.#used.has(name)) {
       this.#used.add(name);
       for (const other of must(table[name], `helper ${name}`).uses ?? []) this.use(other);

@@ -60,7 +60,9 @@ export function printProgram(p: Program, options: PrintOptions): string {
 class ProgramPrinter implements Module {
   readonly #p: Program;
   readonly #layout: LinearLayout;
-  readonly #names: Names = new Names();
+  /** Names that kernels keep clear of: views and helpers. */
+  readonly #shared: Names = new Names();
+  readonly #names: Names = new Names(this.#shared);
   readonly #helpers: Helpers;
   readonly #arithmetic: Arithmetic;
   readonly #places: Places;
@@ -71,8 +73,9 @@ class ProgramPrinter implements Module {
   constructor(p: Program, options: PrintOptions) {
     this.#p = p;
     this.#layout = linearLayout(p);
-    for (const name of [...own, ...Object.keys(arrays)]) this.#names.unique(name);
-    this.#helpers = new Helpers(this.#names);
+    for (const name of Object.keys(arrays)) this.#shared.unique(name);
+    this.#helpers = new Helpers(this.#shared);
+    for (const name of own) this.#names.unique(name);
     this.#arithmetic = new Arithmetic(this.#helpers, !options.strict);
     this.#places = new Places(p, this.#layout, this.#names, this.#helpers);
     this.#kernels = p.kernels.map((k) => this.#names.unique(k.name));
@@ -257,7 +260,7 @@ class ProgramPrinter implements Module {
     const kernels = this.#p.kernels.flatMap((k, i) => [
       "",
       signature(k),
-      ...printKernel(k, this.#kernels[i]!, new Names(this.#names), this.#arithmetic, this),
+      ...printKernel(k, this.#kernels[i]!, new Names(this.#shared), this.#arithmetic, this),
     ]);
     const init = this.#p.init.length === 0 ? [] : ["", ...this.#entry("init", this.#p.init)];
     const run = this.#entry("run", this.#p.run);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Tensor } from "../../src/ir/types.ts";
-import { instantiate, RunError, runModule } from "../../targets/js/evaluate.ts";
+import { Instance, RunError } from "../../targets/js/evaluate.ts";
 import { compare } from "./programs/compare.ts";
 import { programs } from "./programs.ts";
 
@@ -8,10 +8,10 @@ const runnable = programs.filter((f) => f.needs.vectors === 1);
 
 describe.each(runnable.map((f) => [f.name, f] as const))("js runs %s", (_, f) => {
   test.each([false, true])("strict: %s", (strict) => {
-    const m = instantiate(f.program, { strict });
+    const instance = new Instance(f.program, { strict });
     for (const run of f.runs) {
       const inputs = new Map<string, Tensor>(Object.entries(run.inputs));
-      const once = () => runModule(f.program, m, inputs, run.seed ?? 0);
+      const once = () => instance.run(inputs, run.seed ?? 0);
       if ("fails" in run) {
         expect(once).toThrow(RunError);
         try {
