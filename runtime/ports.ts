@@ -136,7 +136,7 @@ function arrayOf(port: PortInfo, x: unknown): TypedArray {
 }
 
 function bind(port: PortInfo, given: unknown): Bound {
-  if (given === undefined) failAt(port, `missing, expected ${port.type} ${textOf(port.dims)}`);
+  if (given === undefined) fail(`input "${port.name}" is missing: expected ${port.type} ${textOf(port.dims)}`);
   const boxed = tagOf(given) === "Object" && "data" in (given as object);
   const { data, dims } = (boxed ? given : { data: given }) as { data: unknown; dims?: readonly number[] };
   const array = arrayOf(port, data);
@@ -188,7 +188,7 @@ export function symbolsOf(manifest: Manifest, inputs: readonly Bound[]): number[
 function checkNames(what: string, given: object, ports: readonly PortInfo[]): void {
   const names = ports.map((p) => p.name);
   for (const name of Object.keys(given))
-    if (!names.includes(name)) fail(`unknown ${what} "${name}", expected ${names.map((x) => `"${x}"`).join(", ")}`);
+    if (!names.includes(name)) fail(`unknown ${what} "${name}": expected ${names.map((x) => `"${x}"`).join(", ")}`);
 }
 
 /** The caller's inputs in the order of the ports. */
@@ -209,11 +209,11 @@ export function checkOut({ outputs }: Manifest, out: Out): void {
   for (const { name, type } of outputs) {
     const want = classOf(type).name;
     const got = tagOf(out[name]);
-    if (out[name] && got !== want) fail(`output "${name}": expected ${want} (${type}), got ${got}`);
+    if (out[name] && got !== want) fail(`out "${name}": expected ${want} (${type}), got ${got}`);
   }
 }
 export function checkRoom({ name }: PortInfo, dims: readonly number[], out: Out): void {
   const n = out[name]?.length;
   if (n !== undefined && n < product(dims))
-    fail(`output "${name}": expected room for ${product(dims)} elements ${textOf(dims)}, got ${n}`);
+    fail(`out "${name}": expected room for ${product(dims)} elements ${textOf(dims)}, got ${n}`);
 }

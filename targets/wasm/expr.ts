@@ -4,6 +4,7 @@ import type { BufferId } from "../../src/base/brand.ts";
 import type { Select } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
+import { children } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { elementBytes, is64, tensorOf } from "../../src/ir/types.ts";
@@ -245,7 +246,9 @@ export class Expressions {
     if (e.kind === "const" || e.kind === "var") return false;
     const old = this.loads.get(e);
     if (old !== undefined) return old;
-    const found = (e.kind === "load" && !this.isRegister(e.buffer)) || operandsOf(e).some((x) => this.hasLoad(x));
+    const found =
+      (e.kind === "load" && !this.isRegister(e.buffer)) ||
+      (children(e) as readonly LoopExpr[]).some((x) => this.hasLoad(x));
     this.loads.set(e, found);
     return found;
   }
@@ -340,35 +343,9 @@ function repeated(roots: readonly LoopExpr[]): ReadonlySet<LoopExpr> {
     if (seen.has(e)) twice.add(e);
     else {
       seen.add(e);
-      operandsOf(e).forEach(visit);
+      (children(e) as readonly LoopExpr[]).forEach(visit);
     }
   };
   roots.forEach(visit);
   return twice;
-}
-/** The direct operands of an expression. */
-export function operandsOf(e: LoopExpr): readonly LoopExpr[] {
-  switch (e.kind) {
-    case "const":
-    case "var":
-      return [];
-    case "load":
-      return e.index;
-    case "table":
-      return [e.index];
-    case "unary":
-    case "cast":
-    case "bitcast":
-    case "splat":
-    case "lanes":
-      return [e.x];
-    case "binary":
-      return [e.a, e.b];
-    case "mulAdd":
-      return [e.a, e.b, e.c];
-    case "select":
-      return [e.cond, e.a, e.b];
-    case "ramp":
-      return [e.base];
-  }
 }

@@ -19,30 +19,22 @@ export function termsOf(
   let constant = 0;
   const groups = new Map<number, LoopExpr[]>();
   const visit = (x: LoopExpr, coef: number): void => {
-    if (x.kind === "const") {
-      constant = (constant + Math.imul(coef, Number(x.value))) | 0;
-      return;
+    const alias = x.kind === "var" ? resolve(x.name) : null;
+    if (alias !== null) visit(alias, coef);
+    else if (x.kind === "const") constant = (constant + Math.imul(coef, Number(x.value))) | 0;
+    else if (x.kind === "unary" && x.op === "neg" && !whole(x)) visit(x.x, -coef | 0);
+    else if (x.kind === "binary" && (x.op === "add" || x.op === "sub") && !whole(x)) {
+      visit(x.a, coef);
+      visit(x.b, x.op === "add" ? coef : -coef | 0);
+    } else if (x.kind === "binary" && x.op === "mul" && x.b.kind === "const" && !whole(x)) {
+      visit(x.a, Math.imul(coef, Number(x.b.value)));
+    } else if (x.kind === "binary" && x.op === "mul" && x.a.kind === "const" && !whole(x)) {
+      visit(x.b, Math.imul(coef, Number(x.a.value)));
+    } else if (coef !== 0) {
+      const group = groups.get(coef);
+      if (group) group.push(x);
+      else groups.set(coef, [x]);
     }
-    if (x.kind === "var") {
-      const alias = resolve(x.name);
-      if (alias !== null) return visit(alias, coef);
-    }
-    const splits = !whole(x);
-    if (splits && x.kind === "unary" && x.op === "neg") return visit(x.x, -coef | 0);
-    if (splits && x.kind === "binary") {
-      const [a, b] = [x.a, x.b];
-      if (x.op === "add" || x.op === "sub") {
-        visit(a, coef);
-        visit(b, x.op === "add" ? coef : -coef | 0);
-        return;
-      }
-      if (x.op === "mul" && b.kind === "const") return visit(a, Math.imul(coef, Number(b.value)));
-      if (x.op === "mul" && a.kind === "const") return visit(b, Math.imul(coef, Number(a.value)));
-    }
-    if (coef === 0) return;
-    const group = groups.get(coef);
-    if (group) group.push(x);
-    else groups.set(coef, [x]);
   };
   visit(e, 1);
   return { constant, groups: [...groups].map(([coef, atoms]) => ({ coef, atoms })) };

@@ -43,7 +43,7 @@ export async function wasmModule(p: Program, options: WasmOptions): Promise<Uint
     taken.add(name);
     return name;
   });
-  p.kernels.forEach((k, i) => defineKernel(w, names[i]!, k));
+  for (const [i, k] of p.kernels.entries()) defineKernel(w, names[i]!, k);
   const tables = w.tables();
   const layout = linearLayout(p, tables.length);
   defineProgram(w, p, layout, names);

@@ -2,9 +2,10 @@
 import { assert, InternalError, must, unreachable } from "../../src/base/assert.ts";
 import type { For, Kernel, LoopExpr, Pointer, Stmt, Store } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
+import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import * as A from "./arithmetic.ts";
-import { Expressions, operandsOf } from "./expr.ts";
+import { Expressions } from "./expr.ts";
 import { Frame } from "./frame.ts";
 import * as I from "./intrinsics.ts";
 import type { Ref, ValType, Wasm } from "./module.ts";
@@ -150,7 +151,8 @@ class Statements extends Expressions {
       this.names.set(s.v, { kind: "alias", to: { kind: "const", dtype: "i32", value: 0 } });
       this.startPointers(s.pointers ?? [], out);
       this.statement(s.body, out);
-      return this.leave(mark);
+      this.leave(mark);
+      return;
     }
     const limit = extent === null ? this.localOf(s.extent, out) : null;
     const before: Ref[] = [];
@@ -245,46 +247,9 @@ class Statements extends Expressions {
 /** The names of variables that expressions of a statement read. */
 function namesIn(body: Stmt): ReadonlySet<string> {
   const names = new Set<string>();
-  const seen = new Set<LoopExpr>();
-  const expr = (e: LoopExpr): void => {
-    if (e.kind === "var") names.add(e.name);
-    if (e.kind === "const" || e.kind === "var" || seen.has(e)) return;
-    seen.add(e);
-    for (const x of operandsOf(e)) expr(x);
-  };
-  const visit = (s: Stmt): void => {
-    switch (s.kind) {
-      case "for":
-        expr(s.extent);
-        for (const p of s.pointers ?? []) {
-          expr(p.init);
-          expr(p.step);
-        }
-        return visit(s.body);
-      case "store":
-        s.index.forEach(expr);
-        return expr(s.value);
-      case "let":
-        expr(s.value);
-        return visit(s.body);
-      case "if":
-        expr(s.cond);
-        visit(s.then);
-        if (s.otherwise) visit(s.otherwise);
-        return;
-      case "while":
-        expr(s.cond);
-        return visit(s.body);
-      case "seq":
-        return s.body.forEach(visit);
-      case "alloc":
-        return visit(s.body);
-      case "barrier":
-        return;
-      default:
-        unreachable(s, "statement");
-    }
-  };
-  visit(body);
+  const seen = new Set<unknown>();
+  visitStmt(body, (s) => {
+    for (const e of exprsOf(s)) visitExpr(e, (x) => x.kind === "var" && names.add(x.name), seen);
+  });
   return names;
 }

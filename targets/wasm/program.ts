@@ -4,6 +4,7 @@ import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Action, Call, Program } from "../../src/ir/program.ts";
+import { visitActions } from "../../src/ir/rewrite.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import type { LinearLayout } from "../loader/layout.ts";
 import { maxMemory, placeOf } from "../loader/layout.ts";
@@ -25,18 +26,6 @@ export function defineProgram(w: Wasm, p: Program, layout: LinearLayout, kernels
   new ProgramPrinter(w, p, layout, kernels).define();
 }
 
-/** Every action, those inside of loops and ifs too. */
-function* walk(actions: Actions): Generator<Action<Call>> {
-  for (const a of actions) {
-    yield a;
-    if (a.kind === "loop") yield* walk(a.body);
-    if (a.kind === "if") {
-      yield* walk(a.then);
-      yield* walk(a.otherwise);
-    }
-  }
-}
-
 class ProgramPrinter {
   private readonly w: Wasm;
   private readonly p: Program;
@@ -54,20 +43,21 @@ class ProgramPrinter {
     this.layout = layout;
     this.kernels = kernels;
     this.frame = new Frame(w, []);
-    const actions = [...walk(p.init), ...walk(p.run)];
     const bound = new Set<SymbolId>([seed]);
     const swapped = new Set<BufferId>();
-    for (const a of actions) {
+    let reserves = false;
+    visitActions([...p.init, ...p.run], (a) => {
+      reserves ||= a.kind === "reserve";
       if (a.kind === "dim") bound.add(a.id);
       if (a.kind === "reserve") bound.add(heapSymbol(p, a.buffer));
       if (a.kind === "loop") {
         bound.add(a.counter);
         for (const pair of a.swap) for (const b of pair) swapped.add(b);
       }
-    }
+    });
     this.dims = new Dims(w, p, bound);
     this.swapped = swapped;
-    this.reserves = actions.some((a) => a.kind === "reserve");
+    this.reserves = reserves;
   }
 
   define(): void {
