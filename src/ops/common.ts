@@ -5,7 +5,7 @@ import type { Dim } from "../ir/dim.ts";
 import { type Expr, eq, i32, load, ofDim, where } from "../ir/expr.ts";
 import type { InferCtx, RawNode } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
-import { type DType, type TensorType, tensorType, type ValueType } from "../ir/types.ts";
+import { type DType, isFloat, type TensorType, tensorType, type ValueType, widened } from "../ir/types.ts";
 
 export const onnx = (type: string, ...since: readonly number[]): { domain: string; type: string; since: readonly number[] } => ({ domain: "", type, since });
 
@@ -67,6 +67,10 @@ export function sameType(a: TensorType, b: TensorType, ctx: InferCtx): void {
 export function likeInput(x: readonly (ValueType | null)[], ctx: InferCtx): readonly ValueType[] {
   const t = tensor(x, 0, ctx);
   return [tensorType(t.dtype, t.shape)];
+}
+/** A float narrower than f32 is computed in f32; other types as they are. */
+export function wide(d: DType): DType {
+  return isFloat(d) ? widened(d) : d;
 }
 export const noAttrs = (_n: RawNode): Record<string, never> => ({});
 

@@ -105,6 +105,7 @@ const plain = (type: string, since: readonly number[], accuracy: Accuracy, allow
 export const Relu: OpDef<Record<string, never>> = plain("Relu", [1, 6, 13, 14], exact, numeric, relu);
 export const Sigmoid: OpDef<Record<string, never>> = plain("Sigmoid", [1, 6, 13], ulps(4), isFloat, sigmoid);
 export const Tanh: OpDef<Record<string, never>> = plain("Tanh", [1, 6, 13], ulps(4), isFloat, u("tanh"));
+export const Sqrt: OpDef<Record<string, never>> = plain("Sqrt", [1, 6, 13], ulps(1), isFloat, u("sqrt"));
 const signed = (d: DType): boolean => isFloat(d) || (isInt(d) && !isUnsigned(d));
 const unaries: readonly OpDef<Attrs>[] = [
   Relu, Sigmoid, Tanh,
@@ -113,7 +114,7 @@ const unaries: readonly OpDef<Attrs>[] = [
   plain("Floor", [1, 6, 13], exact, isFloat, u("floor")),
   plain("Ceil", [1, 6, 13], exact, isFloat, u("ceil")),
   plain("Round", [11, 22], exact, isFloat, u("round")),
-  plain("Sqrt", [1, 6, 13], ulps(1), isFloat, u("sqrt")),
+  Sqrt,
   plain("Reciprocal", [1, 6, 13], ulps(1), isFloat, u("recip")),
   plain("Exp", [1, 6, 13], ulps(3), isFloat, exp),
   plain("Log", [1, 6, 13], ulps(3), isFloat, log),

@@ -7,13 +7,16 @@ import { createOps } from "./create.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { indexOps } from "./index-ops.ts";
 import { moveOps } from "./move.ts";
+import { normExpandOps } from "./norm-expand.ts";
+import { normOps } from "./norm.ts";
 import { poolOps } from "./pool.ts";
+import { reduceOps } from "./reduce.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */

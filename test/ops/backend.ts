@@ -55,7 +55,7 @@ function main(): void {
   const modeAt = args.indexOf("--mode");
   const modes = modeAt >= 0 ? (args[modeAt + 1]!.split(",") as Mode[]) : (["constant", "both"] as Mode[]);
   const patterns = args.filter((a, k) => !a.startsWith("--") && k !== modeAt + 1 || (modeAt < 0 && !a.startsWith("--")));
-  const all = casesIn(folder).filter((c) => patterns.length === 0 || patterns.some((p) => (p.startsWith("@") ? c.ops.includes(p.slice(1)) : new RegExp(p).test(c.name))));
+  const all = casesIn(folder).filter((c) => c.kind !== "light" && (patterns.length === 0 || patterns.some((p) => (p.startsWith("@") ? c.ops.includes(p.slice(1)) : new RegExp(p).test(c.name)))));
   void readdirSync;
   for (const mode of modes) {
     let ok = 0;
