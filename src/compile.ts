@@ -3,6 +3,7 @@ import { targets as targetTable } from "../targets/index.ts";
 import { expand } from "../passes/graph/expand.ts";
 import { foldConstants } from "../passes/graph/fold-constants.ts";
 import { lowerProgram } from "../passes/lower.ts";
+import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
@@ -52,6 +53,7 @@ export async function compileTarget(front: FrontEnd, targetName: string, options
   return { program, files };
 }
 export function lowerFor(graph: Graph, info: Parameters<typeof lowerProgram>[1]["target"], options: Pick<CompileOptions, "strict">): Program {
-  const te = chooseStorage(inline(toTe(graph)), info);
+  const placed = chooseStorage(inline(toTe(graph)), info);
+  const te = info.gpu ? placed : group(placed);
   return lowerProgram(te, { target: info, strict: options.strict ?? false });
 }

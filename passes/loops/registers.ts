@@ -40,7 +40,7 @@ export function registers(body: Stmt, freshBuffer: () => BufferId): Stmt {
     const whole = byId.get(id)!;
     units.set(id, new Map(sorted.map(([b, l]) => {
       const shape = l === 1 ? [] : [D.int(l)];
-      return [b, { id: freshBuffer(), name: sorted.length === 1 ? whole.name : `${whole.name}_${b}`, dtype: whole.dtype, shape, scope: "register", storage: dense(shape) } satisfies Buffer];
+      return [b, { id: freshBuffer(), name: sorted.length === 1 ? whole.name : `${whole.name}.${b}`, dtype: whole.dtype, shape, scope: "register", storage: dense(shape) } satisfies Buffer];
     })));
   }
   const zeroIndex = (lanes: number): LoopExpr => (lanes === 1 ? constant("i32", 0) : { kind: "ramp", base: constant("i32", 0), stride: 1, lanes, dtype: "i32" });

@@ -4,6 +4,7 @@ import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.
 import type { Axis, Group, Reduce, Stage } from "../../src/ir/te.ts";
 import { type Access, accessesOf, fusable, stride } from "../te/access.ts";
 import { type Contraction, contractionOf } from "../te/contraction.ts";
+import { rowAxes } from "../te/group.ts";
 import { mergeOp } from "./apply.ts";
 import { tileOf, vectorAxis } from "./tile.ts";
 
@@ -192,4 +193,51 @@ const elementwise: ScheduleRule<true> = {
   },
 };
 
-export const cpuRules: readonly ScheduleRule<never>[] = [contract, window, reduction, elementwise] as unknown as readonly ScheduleRule<never>[];
+/**
+ * Stages that share rows: the rows are the outer loops; inside, each stage computes its row, in vectors where the row is contiguous.
+ */
+const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
+  name: "rowwise",
+  match: (g) => (g.stages.length > 1 ? { rows: rowAxes(g.stages, g.root) } : null),
+  steps: ({ rows }, g, ctx) => {
+    const lanes = lanesOf(ctx);
+    const out: ScheduleStep[] = [];
+    const root = g.stages.find((s) => s.id === g.root)!;
+    const rowLoops = root.axes.filter((a) => rows.has(a.name)).map((a) => a.name);
+    for (const s of g.stages) {
+      const steps = new Steps(s);
+      const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+      const body = s.outs[0]!.body;
+      const outer = s === root ? rowLoops : [];
+      const own = s.axes.filter((a) => !outer.includes(a.name));
+      const loads = accesses.filter((a) => !a.store);
+      if (body.kind === "reduce") {
+        const r = body.axes.find((x) => !ctx.strict && lanes > 1 && extentOf(x) >= 2 * lanes && loads.every((a) => {
+          const d = stride(a, x.name);
+          return d === D.one || d === D.zero;
+        }) && loads.some((a) => stride(a, x.name) === D.one));
+        const vectors = r && body.state.every((x, k) => mergeOp(body, k) !== null && (x.dtype === "f32" || x.dtype === "i32"));
+        const rs = vectors ? steps.split(r, extentOf(r) >= 16 * lanes ? 4 * lanes : lanes) : null;
+        steps.order([...outer, ...own.map((a) => a.name), ...body.axes.filter((x) => !rs || x !== r).map((x) => x.name), ...(rs ? [...rs.outer, rs.inner] : [])]);
+        if (rs) {
+          steps.mark(rs.inner, "vector");
+          steps.rfactor(rs.inner);
+        }
+      } else {
+        // A local buffer is dense: its last axis of more than one element is contiguous.
+        const v = [...own].reverse().find((x) => x.extent !== D.one && loads.every((a) => {
+          const d = stride(a, x.name);
+          return d === D.one || d === D.zero;
+        }));
+        const vs = v && lanes > 1 ? steps.split(v, 2 * lanes) : null;
+        steps.order([...outer, ...own.filter((a) => !vs || a !== v).map((a) => a.name), ...(vs ? [...vs.outer, vs.inner] : [])]);
+        if (vs) steps.mark(vs.inner, "vector");
+      }
+      if (s !== root) out.push({ stage: s.id, kind: "attach", at: rowLoops[rowLoops.length - 1] ?? null });
+      out.push(...steps.list);
+    }
+    return out;
+  },
+};
+
+export const cpuRules: readonly ScheduleRule<never>[] = [rowwise, contract, window, reduction, elementwise] as unknown as readonly ScheduleRule<never>[];

@@ -445,8 +445,28 @@ function gcd(a: number, b: number): number {
   return a;
 }
 
-/** Simplifies quotients, remainders, min and max with what is known of the symbols. Same value, never larger. */
+/** What computing d costs: its symbols, quotients, minima and maxima. Integers, sums and products of these are free. */
+export function atomCount(d: Dim): number {
+  switch (d.kind) {
+    case "int": return 0;
+    case "sym": return 1;
+    case "floordiv": case "mod": return 1 + atomCount(d.a) + atomCount(d.by);
+    default: return d.terms.reduce((n, t) => n + atomCount(t), d.kind === "add" || d.kind === "mul" ? 0 : 1);
+  }
+}
+
+/**
+ * Simplifies quotients, remainders, min and max with what is known of the symbols. Same value where no divisor is 0, never more
+ * atoms (see atomCount), and simplifying again changes nothing.
+ */
 export function simplify(d: Dim, ranges: Ranges): Dim {
+  for (let s = d; ; ) {
+    const next = simplifyOnce(s, ranges);
+    if (next === s || atomCount(next) > atomCount(s)) return s;
+    s = next;
+  }
+}
+function simplifyOnce(d: Dim, ranges: Ranges): Dim {
   switch (d.kind) {
     case "int": return d;
     case "sym": {
@@ -455,7 +475,10 @@ export function simplify(d: Dim, ranges: Ranges): Dim {
     }
     case "add": return add(...d.terms.map((t) => simplify(t, ranges)));
     case "mul": {
-      const m = mul(...d.terms.map((t) => simplify(t, ranges)));
+      const factors = d.terms.map((t) => simplify(t, ranges));
+      let m = mul(...factors);
+      // A factor that has become a sum multiplies out: leave such factors where that repeats too much.
+      if (atomCount(m) > atomCount(d)) m = mul(...factors.map((f, k) => (f.kind === "add" ? d.terms[k]! : f)));
       // by*floordiv(a, by) is a when by divides every value of a.
       const { coef, atoms } = splitTerm(m);
       for (const q of atoms) {

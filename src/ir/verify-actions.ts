@@ -64,8 +64,8 @@ export function checkTables(p: Tables, place: Place): void {
     const b = p.buffers.get(id) ?? at.fail("is of a buffer that does not exist");
     at.require(b.scope === "weights", `is of "${b.name}", whose scope is ${b.scope}`);
     at.require(cellType(t.dtype) === cellType(b.dtype), `is ${t.dtype} but "${b.name}" ${b.dtype}`);
-    const own = b.storage !== null && b.storage.root === null;
-    const size = D.mul(own ? b.storage.size : D.product(b.shape), D.int(elementBytes(b.dtype)));
+    // A tensor holds its elements in row-major order; the storage only says where they go.
+    const size = D.mul(D.product(b.shape), D.int(elementBytes(b.dtype)));
     at.require(D.known(size) === t.bytes.length, `has ${t.bytes.length} bytes but "${b.name}" ${size.key}`);
   }
 }

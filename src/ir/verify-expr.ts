@@ -185,6 +185,14 @@ export class ExprVerifier {
       case "lanes":
         place.require(e.factor > 1 && n > 1 && n % e.factor === 0, `${this.show(e)} reduces ${n} lanes by ${e.factor}`);
         return n / e.factor;
+      case "select":
+        // One condition may choose between vectors.
+        if (operands[0] === 1) return operands[1] ?? 1;
+        place.require(
+          operands.every((x) => x === n),
+          () => `operands of ${this.show(e)} have ${operands.join(" and ")} lanes`,
+        );
+        return n;
       default:
         place.require(
           operands.every((x) => x === n),
