@@ -3,6 +3,7 @@ import { assert, InternalError, must, unreachable } from "../../src/base/assert.
 import type { For, Kernel, LoopExpr, Pointer, Stmt, Store } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
 import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
+import type { Buffer } from "../../src/ir/storage.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import * as A from "./arithmetic.ts";
 import { Expressions } from "./expr.ts";
@@ -36,7 +37,7 @@ export function defineKernel(w: Wasm, name: string, k: Kernel): void {
 type Move = { readonly local: number; readonly bytes: number | null; readonly step: number };
 
 class Statements extends Expressions {
-  /** Locals of the loops that are open, to be given back when they close. */
+  /** Locals of the scopes that are open, to be given back when they close. */
   private readonly scope: number[] = [];
   /** The names that some expression reads: a loop whose variable none reads needs no counter. */
   private readonly used: ReadonlySet<string>;
@@ -48,7 +49,33 @@ class Statements extends Expressions {
 
   /** Appends the statement's code. */
   statement(s: Stmt, out: Ref[]): void {
-    const { m, frame } = this;
+    const mark = this.scope.length;
+    // Bodies of declarations nest deep in unrolled kernels: a loop here, no recursion.
+    let inner = s;
+    for (; inner.kind === "let" || inner.kind === "alloc"; inner = inner.body) {
+      if (inner.kind === "let") this.bind(inner.name, inner.value, out);
+      else this.allocate(inner.buffer);
+    }
+    this.plain(inner, out);
+    this.leave(mark);
+  }
+  private bind(name: string, value: LoopExpr, out: Ref[]): void {
+    if (value.kind === "const" || value.kind === "var") {
+      this.names.set(name, { kind: "alias", to: value });
+      return;
+    }
+    const ref = this.within([value], () => this.value(value));
+    const index = this.enter(this.type(value));
+    out.push(this.frame.set(index, ref));
+    this.names.set(name, { kind: "local", index, nonNegative: value.dtype === "i32" && this.isNonNegative(value) });
+  }
+  private allocate(buffer: Buffer): void {
+    assert(buffer.scope === "register", `a local buffer in scope ${buffer.scope}`);
+    const local = this.enter(buffer.shape.length === 0 ? I.valType(I.classOf(buffer.dtype)) : "v128");
+    this.memory.set(buffer.id, { buffer, local });
+  }
+  private plain(s: Exclude<Stmt, { kind: "let" | "alloc" }>, out: Ref[]): void {
+    const { m } = this;
     switch (s.kind) {
       case "seq":
         for (const x of s.body) this.statement(x, out);
@@ -56,21 +83,6 @@ class Statements extends Expressions {
       case "store":
         out.push(this.within([...s.index, s.value], () => this.store(s)));
         return;
-      case "let": {
-        const { name, value } = s;
-        if (value.kind === "const" || value.kind === "var") {
-          this.names.set(name, { kind: "alias", to: value });
-          this.statement(s.body, out);
-          return;
-        }
-        const ref = this.within([value], () => this.value(value));
-        const index = frame.take(this.type(value));
-        out.push(frame.set(index, ref));
-        this.names.set(name, { kind: "local", index, nonNegative: value.dtype === "i32" && this.isNonNegative(value) });
-        this.statement(s.body, out);
-        frame.give(index);
-        return;
-      }
       case "if": {
         const cond = this.within([s.cond], () => this.scalar(s.cond));
         const then = this.block(s.then);
@@ -83,15 +95,6 @@ class Statements extends Expressions {
         this.statement(s.body, body);
         body.push(m.br(again));
         out.push(m.block(exit, [m.loop(again, m.block(null, body))]));
-        return;
-      }
-      case "alloc": {
-        const { buffer } = s;
-        assert(buffer.scope === "register", `a local buffer in scope ${buffer.scope}`);
-        const local = frame.take(buffer.shape.length === 0 ? I.valType(I.classOf(buffer.dtype)) : "v128");
-        this.memory.set(buffer.id, { buffer, local });
-        this.statement(s.body, out);
-        frame.give(local);
         return;
       }
       case "for":
