@@ -65,6 +65,7 @@ export const shl = (x: LoopExpr, n: number): LoopExpr => bin("shl")(x, n);
 export const shr = (x: LoopExpr, n: number): LoopExpr => bin("shr")(x, n);
 export const neg: Un = un("neg");
 export const abs: Un = un("abs");
+export const sqrt: Un = un("sqrt");
 export const round: Un = un("round");
 export const floor: Un = un("floor");
 export const not: Un = un("not");

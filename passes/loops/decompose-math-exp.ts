@@ -1,0 +1,35 @@
+// exp and what is made of it: tanh and erf go through e^x - 1, which keeps small results exact to the last places.
+import type { LoopExpr } from "../../src/ir/loops.ts";
+import * as B from "./build.ts";
+import { type Float, pow2, scale, signBit, withSign } from "./decompose-math-float.ts";
+
+/** x = k ln 2 + r by a two-part Cody-Waite reduction, and e^r - 1. */
+function reduced(f: Float, x: LoopExpr): { readonly k: LoopExpr; readonly em1: LoopExpr } {
+  const k = B.round(B.mul(x, Math.LOG2E));
+  const r = B.mulAdd(k, -f.ln2[1], B.mulAdd(k, -f.ln2[0], x));
+  const em1 = B.mulAdd(B.horner(r, f.exp), B.mul(r, r), r);
+  return { k: B.cast(f.int, k), em1 };
+}
+export function exp(f: Float, x: LoopExpr): LoopExpr {
+  const [low, high] = f.expRange;
+  const { k, em1 } = reduced(f, B.min(B.max(x, low), high));
+  return scale(f, B.add(em1, 1), k);
+}
+/** e^x - 1, for x whose 2^k is a normal number. */
+function expm1(f: Float, x: LoopExpr): LoopExpr {
+  const { k, em1 } = reduced(f, x);
+  const p = pow2(f, k);
+  return B.mulAdd(p, em1, B.sub(p, 1));
+}
+/** (e^2a - 1) / (e^2a + 1) for a = |x|; with -2a where that reduces to k = 0 too, since 2 is then added to a number below 0, exacter. */
+export function tanh(f: Float, x: LoopExpr): LoopExpr {
+  const a = B.min(B.abs(x), f.tanhOne);
+  const e = expm1(f, B.mul(a, B.select(B.lt(a, 0.1732), B.lit(f.dtype, -2, x), 2)));
+  return withSign(f, B.abs(B.div(e, B.add(e, 2))), signBit(f, x));
+}
+/** 1 - e^-g(a) for a = |x|, where g(a) = -log(1 - erf a) is smooth from 0 on: no case distinction is needed. */
+export function erf(f: Float, x: LoopExpr): LoopExpr {
+  const a = B.min(B.abs(x), f.erfOne);
+  const g = B.mulAdd(B.horner(a, f.erf), a, a);
+  return withSign(f, B.sub(B.lit(f.dtype, 0, x), expm1(f, B.neg(g))), signBit(f, x));
+}
