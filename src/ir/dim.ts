@@ -1,7 +1,7 @@
 // Symbolic integers: dims of shapes, offsets of the memory plan, and (with loop variables as symbols) index arithmetic.
 // Every Dim is in canonical form, a sum of products of atoms with integer coefficients, and interned: equal Dims are one
 // object, so `===` compares them. Division is floor division; division by zero gives 0; mod has the sign of the divisor.
-import { assert, unreachable } from "../base/assert.ts";
+import { InternalError, unreachable } from "../base/assert.ts";
 import type { SymbolId } from "../base/brand.ts";
 import { quoteName } from "../base/text.ts";
 
@@ -30,8 +30,9 @@ function intern(d: Dim): Dim {
 }
 
 const smallInts: Dim[] = [];
+class UnsafeInteger extends InternalError {}
 export function int(value: number): Dim {
-  assert(Number.isSafeInteger(value), `dim ${value} is no safe integer`);
+  if (!Number.isSafeInteger(value)) throw new UnsafeInteger(`dim ${value} is no safe integer`);
   if (value >= 0 && value < 1024) return (smallInts[value] ??= intern({ kind: "int", key: String(value), value }));
   return intern({ kind: "int", key: String(value === 0 ? 0 : value), value: value === 0 ? 0 : value });
 }
@@ -296,19 +297,34 @@ export function symbolsOf(d: Dim, into: Set<SymbolId> = new Set()): Set<SymbolId
 export type Range = { readonly min: Dim; readonly max: Dim | null; readonly multipleOf?: number };
 export type Ranges = (id: SymbolId) => Range | null;
 
+/** The result of a search for bounds, or `otherwise` when it meets a number that is too large: that proves nothing. */
+function attempt<T>(search: () => T, otherwise: T): T {
+  try {
+    return search();
+  } catch (e) {
+    if (e instanceof UnsafeInteger) return otherwise;
+    throw e;
+  }
+}
+/** What a search for bounds carries along: results so far, and steps that are left. A search that runs out proves nothing. */
+type Proof = { readonly ranges: Ranges; readonly known: Map<Dim, boolean>; fuel: number };
+function proof(ranges: Ranges): Proof {
+  return { ranges, known: new Map(), fuel: 2000 };
+}
+
 /** An upper (lower) bound of d with the loop variables that have bounds replaced, or null. Outer bounds may name other symbols. */
-function bound(d: Dim, ranges: Ranges, upper: boolean, depth = 0): Dim | null {
-  if (depth > 12) return null;
+function bound(d: Dim, p: Proof, upper: boolean, depth: number): Dim | null {
+  if (depth > 12 || --p.fuel < 0) return null;
   switch (d.kind) {
     case "int": return d;
     case "sym": {
-      const r = ranges(d.id);
+      const r = p.ranges(d.id);
       if (!r) return d;
       const b = upper ? r.max : r.min;
-      return b === null ? d : b === d ? d : bound(b, ranges, upper, depth + 1);
+      return b === null ? d : b === d ? d : bound(b, p, upper, depth + 1);
     }
     case "add": {
-      const parts = d.terms.map((t) => bound(t, ranges, upper, depth));
+      const parts = d.terms.map((t) => bound(t, p, upper, depth));
       return parts.every((p) => p !== null) ? add(...(parts as Dim[])) : null;
     }
     case "mul": {
@@ -316,27 +332,27 @@ function bound(d: Dim, ranges: Ranges, upper: boolean, depth = 0): Dim | null {
       const up = coef >= 0 ? upper : !upper;
       const parts: Dim[] = [];
       for (const a of atoms) {
-        if (!nonNegative(a, ranges, depth + 1)) return null;
-        const p = bound(a, ranges, up, depth);
-        if (p === null) return null;
+        if (!isNonNegative(a, p, depth + 1)) return null;
+        const b = bound(a, p, up, depth);
+        if (b === null) return null;
         // A factor is known to be >= 0, whatever its lower bound says; two negative bounds would make a positive one.
-        parts.push(up || nonNegative(p, ranges, depth + 1) ? p : zero);
+        parts.push(up || isNonNegative(b, p, depth + 1) ? b : zero);
       }
       return mul(int(coef), ...parts);
     }
     case "max": case "min": {
       // max's upper bound and min's lower bound need every term; the other direction may use any one.
-      const parts = d.terms.map((t) => bound(t, ranges, upper, depth + 1));
+      const parts = d.terms.map((t) => bound(t, p, upper, depth + 1));
       if ((d.kind === "max") === upper) return parts.every((p) => p !== null) ? lattice(d.kind, parts as Dim[]) : null;
       return parts.find((p) => p?.kind === "int") ?? parts.find((p) => p !== null) ?? null;
     }
     case "broadcast": return d;
     case "mod":
-      if (!positive(d.by, ranges, depth + 1)) return null;
-      return upper ? bound(sub(d.by, one), ranges, true, depth + 1) : zero;
+      if (!isPositive(d.by, p, depth + 1)) return null;
+      return upper ? bound(sub(d.by, one), p, true, depth + 1) : zero;
     case "floordiv": {
-      if (!positive(d.by, ranges, depth + 1)) return null;
-      const a = bound(d.a, ranges, upper, depth + 1);
+      if (!isPositive(d.by, p, depth + 1)) return null;
+      const a = bound(d.a, p, upper, depth + 1);
       if (a === null) return null;
       return floordiv(a, d.by);
     }
@@ -345,26 +361,36 @@ function bound(d: Dim, ranges: Ranges, upper: boolean, depth = 0): Dim | null {
 }
 /** An inclusive bound free of loop variables, or null when none is known. Symbols of shapes may remain in it. */
 export function upperBound(d: Dim, ranges: Ranges): Dim | null {
-  return bound(d, ranges, true);
+  return attempt(() => bound(d, proof(ranges), true, 0), null);
 }
 export function lowerBound(d: Dim, ranges: Ranges): Dim | null {
-  return bound(d, ranges, false);
+  return attempt(() => bound(d, proof(ranges), false, 0), null);
 }
 
 /** True when d >= 0 for every value of its symbols. */
-export function nonNegative(d: Dim, ranges: Ranges, depth = 0): boolean {
+export function nonNegative(d: Dim, ranges: Ranges): boolean {
+  return attempt(() => isNonNegative(d, proof(ranges), 0), false);
+}
+function isNonNegative(d: Dim, p: Proof, depth: number): boolean {
   if (d.kind === "int") return d.value >= 0;
-  if (depth > 10) return false;
+  const known = p.known.get(d);
+  if (known !== undefined) return known;
+  if (depth > 10 || --p.fuel < 0) return false;
+  const result = proveNonNegative(d, p, depth);
+  p.known.set(d, result);
+  return result;
+}
+function proveNonNegative(d: Exclude<Dim, { readonly kind: "int" }>, p: Proof, depth: number): boolean {
   // An upper-bound pass may leave symbols with a positive sign (fine: they are at least min) and a negative one (use max).
   if (d.kind === "sym") {
-    const r = ranges(d.id);
-    return r !== null && r.min !== d && nonNegative(r.min, ranges, depth + 1);
+    const r = p.ranges(d.id);
+    return r !== null && r.min !== d && isNonNegative(r.min, p, depth + 1);
   }
-  if (d.kind === "max") return d.terms.some((t) => nonNegative(t, ranges, depth + 1));
-  if (d.kind === "mul" || d.kind === "min" || d.kind === "broadcast") return d.terms.every((t) => nonNegative(t, ranges, depth + 1));
+  if (d.kind === "max") return d.terms.some((t) => isNonNegative(t, p, depth + 1));
+  if (d.kind === "mul" || d.kind === "min" || d.kind === "broadcast") return d.terms.every((t) => isNonNegative(t, p, depth + 1));
   if (d.kind !== "add") {
     const q = d as Quotient;
-    return positive(q.by, ranges, depth + 1) && (q.kind === "mod" || nonNegative(q.a, ranges, depth + 1));
+    return isPositive(q.by, p, depth + 1) && (q.kind === "mod" || isNonNegative(q.a, p, depth + 1));
   }
   // A sum: replace one variable at a time by the bound that makes its term smallest; a variable whose bound names other
   // variables goes first. Minus min(...): any of the terms bounds it from above, so try each.
@@ -372,32 +398,32 @@ export function nonNegative(d: Dim, ranges: Ranges, depth = 0): boolean {
     const { coef, atoms } = splitTerm(t);
     if (coef < 0 && atoms.length > 0) {
       const m = atoms.find((x) => x.kind === "min");
-      if (m?.kind === "min" && atoms.every((x) => x === m || nonNegative(x, ranges, depth + 1))) {
-        return m.terms.some((u) => nonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), ranges, depth + 1));
+      if (m?.kind === "min" && atoms.every((x) => x === m || isNonNegative(x, p, depth + 1))) {
+        return m.terms.some((u) => isNonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), p, depth + 1));
       }
     }
     if (coef > 0 && atoms.length > 0) {
       const m = atoms.find((x) => x.kind === "max");
-      if (m?.kind === "max" && atoms.every((x) => x === m || nonNegative(x, ranges, depth + 1))) {
-        if (m.terms.some((u) => nonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), ranges, depth + 1))) return true;
+      if (m?.kind === "max" && atoms.every((x) => x === m || isNonNegative(x, p, depth + 1))) {
+        if (m.terms.some((u) => isNonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), p, depth + 1))) return true;
       }
     }
   }
-  const vars = [...symbolsOf(d)].map((id) => ({ id, r: ranges(id) })).filter((x) => x.r !== null) as { id: SymbolId; r: Range }[];
+  const vars = [...symbolsOf(d)].map((id) => ({ id, r: p.ranges(id) })).filter((x) => x.r !== null) as { id: SymbolId; r: Range }[];
   const deep = (r: Range): number => symbolsOf(r.min).size + (r.max ? symbolsOf(r.max).size : 0);
   vars.sort((x, y) => deep(y.r) - deep(x.r));
   for (const { id, r } of vars) {
-    const direction = monotone(d, id, ranges, depth);
+    const direction = monotone(d, id, p, depth);
     if (direction === 0) continue;
     const b = direction > 0 ? r.min : r.max;
     if (b === null || symbolsOf(b).has(id)) continue;
-    return nonNegative(substitute(d, (s) => (s === id ? b : null)), ranges, depth + 1);
+    return isNonNegative(substitute(d, (s) => (s === id ? b : null)), p, depth + 1);
   }
-  const low = bound(d, ranges, false, depth + 1);
-  return low !== null && low !== d && nonNegative(low, ranges, depth + 1);
+  const low = bound(d, p, false, depth + 1);
+  return low !== null && low !== d && isNonNegative(low, p, depth + 1);
 }
 /** +1 when every term with `id` grows with it, -1 when every one falls, 0 when not known. */
-function monotone(d: Dim, id: SymbolId, ranges: Ranges, depth: number): number {
+function monotone(d: Dim, id: SymbolId, p: Proof, depth: number): number {
   let dir = 0;
   for (const t of termsOf(d)) {
     if (!symbolsOf(t).has(id)) continue;
@@ -405,15 +431,15 @@ function monotone(d: Dim, id: SymbolId, ranges: Ranges, depth: number): number {
     let power = 0;
     for (const a of atoms) {
       if (a.kind === "sym" && a.id === id) {
-        if (++power === 2 && !nonNegative(a, ranges, depth + 2)) return 0;
+        if (++power === 2 && !isNonNegative(a, p, depth + 2)) return 0;
         continue;
       }
       if (symbolsOf(a).has(id)) {
-        const inner = a.kind === "floordiv" && !symbolsOf(a.by).has(id) && positive(a.by, ranges, depth + 1) ? monotone(a.a, id, ranges, depth + 1) : 0;
+        const inner = a.kind === "floordiv" && !symbolsOf(a.by).has(id) && isPositive(a.by, p, depth + 1) ? monotone(a.a, id, p, depth + 1) : 0;
         if (inner <= 0 || atoms.length > 1) return 0;
         continue;
       }
-      if (!nonNegative(a, ranges, depth + 2)) return 0;
+      if (!isNonNegative(a, p, depth + 2)) return 0;
     }
     const s = Math.sign(coef);
     if (dir !== 0 && s !== dir) return 0;
@@ -422,12 +448,15 @@ function monotone(d: Dim, id: SymbolId, ranges: Ranges, depth: number): number {
   return dir;
 }
 /** True when d >= 1. */
-export function positive(d: Dim, ranges: Ranges, depth = 0): boolean {
-  return d.kind === "int" ? d.value >= 1 : nonNegative(sub(d, one), ranges, depth);
+export function positive(d: Dim, ranges: Ranges): boolean {
+  return attempt(() => isPositive(d, proof(ranges), 0), false);
+}
+function isPositive(d: Dim, p: Proof, depth: number): boolean {
+  return d.kind === "int" ? d.value >= 1 : isNonNegative(sub(d, one), p, depth);
 }
 /** True when a <= b is provable. */
 export function atMost(a: Dim, b: Dim, ranges: Ranges): boolean {
-  return nonNegative(sub(b, a), ranges);
+  return attempt(() => isNonNegative(sub(b, a), proof(ranges), 0), false);
 }
 
 /** A divisor of every value of d (0 when d is 0). */
