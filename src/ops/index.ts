@@ -11,12 +11,14 @@ import { normExpandOps } from "./norm-expand.ts";
 import { normOps } from "./norm.ts";
 import { poolOps } from "./pool.ts";
 import { reduceOps } from "./reduce.ts";
+import { resizeOps } from "./resize.ts";
+import { sampleOps } from "./sample.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
