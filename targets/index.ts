@@ -1,12 +1,8 @@
-// The targets by name, in the order in which they are listed to users; each is loaded when it is asked for.
+// The targets by name, in the order in which they are listed to users.
 import type { Target } from "../src/ir/target.ts";
+import { jsTarget } from "./js/index.ts";
+import { wasmTarget } from "./wasm/index.ts";
+import { wgslTarget } from "./wgsl/index.ts";
 
-export const targetNames = ["wasm", "c", "js", "wgsl"] as const;
-export type TargetName = (typeof targetNames)[number];
-
-export const targets: ReadonlyMap<string, () => Promise<Target>> = new Map<TargetName, () => Promise<Target>>([
-  ["wasm", async () => (await import("./wasm/index.ts")).wasmTarget],
-  ["c", async () => (await import("./c/index.ts")).cTarget],
-  ["js", async () => (await import("./js/index.ts")).jsTarget],
-  ["wgsl", async () => (await import("./wgsl/index.ts")).wgslTarget],
-]);
+const all: readonly Target[] = [wasmTarget, jsTarget, wgslTarget];
+export const targets: ReadonlyMap<string, Target> = new Map(all.map((t) => [t.info.name, t]));
