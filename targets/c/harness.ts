@@ -1,0 +1,311 @@
+// Compiles emitted C with a small main around it and runs it: for `ingot run -t c`, `ingot bench` and the tests.
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InternalError, must } from "../../src/base/assert.ts";
+import { UnavailableError, userError } from "../../src/base/diagnostics.ts";
+import type { OutputFile } from "../../src/ir/artifact.ts";
+import * as D from "../../src/ir/dim.ts";
+import type { Program } from "../../src/ir/program.ts";
+import type { Tensor } from "../../src/ir/types.ts";
+import { countOf, elementBytes } from "../../src/ir/types.ts";
+import type { Field, Interface } from "./interface.ts";
+import { hasShapes, interfaceOf, minArenaBytes } from "./interface.ts";
+
+/** One inference: inputs by their names in the model. */
+export type CRun = { readonly inputs: Readonly<Record<string, Tensor>>; readonly seed?: number };
+/** A program, what `emit` made of it under `name`, and runs that follow each other with one ctx and arena. */
+export type CCase = {
+  readonly program: Program;
+  readonly name: string;
+  readonly files: readonly OutputFile[];
+  readonly runs: readonly CRun[];
+};
+/** The status that NAME_run (or NAME_init) returned, and the outputs by name when that is 0. */
+export type CResult = { readonly status: number; readonly outputs: Readonly<Record<string, Tensor>> };
+export type CBuild = {
+  /** The compiler; default: $CC, else the first of cc, gcc, clang that there is. */
+  readonly cc?: string;
+  readonly flags?: readonly string[];
+  /** Call parallel loops in pieces, the last piece first. */
+  readonly split?: boolean;
+};
+export type CBench = { readonly medianMs: number; readonly minMs: number; readonly runs: number };
+
+type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
+function execute(command: string, args: readonly string[], cwd?: string): Promise<Finished | null> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      if (error && "code" in error && error.code === "ENOENT") resolve(null);
+      else resolve({ code: error ? (typeof error.code === "number" ? error.code : 1) : 0, stdout, stderr });
+    });
+  });
+}
+
+/** A C compiler of this machine. UnavailableError when there is none. */
+export async function findCompiler(): Promise<string> {
+  const own = process.env["CC"];
+  for (const cc of own ? [own] : ["cc", "gcc", "clang"]) {
+    const r = await execute(cc, ["--version"]);
+    if (r !== null && r.code === 0) return cc;
+  }
+  throw new UnavailableError(own ? `the C compiler $CC, ${own}, does not run` : "there is no C compiler: none of cc, gcc, clang runs");
+}
+
+const common = `#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Memory full of rubbish. */
+static void *allocate(size_t n) {
+  void *p = malloc(n > 0 ? n : 1);
+  if (p == NULL) { fprintf(stderr, "out of memory\\n"); exit(70); }
+  memset(p, 0xcd, n < 1000000 ? n : 1000000);
+  return p;
+}
+/* NULL when that is too much. */
+static void *arena_of(size_t n) { return n > (size_t)1 << 33 ? NULL : allocate(n); }
+static void *read_file(const char *path, size_t n) {
+  void *p = allocate(n);
+  FILE *f = fopen(path, "rb");
+  if (f == NULL || fread(p, 1, n, f) != n) { fprintf(stderr, "cannot read %s\\n", path); exit(70); }
+  fclose(f);
+  return p;
+}
+static void write_file(const char *path, const void *p, size_t n) {
+  FILE *f = fopen(path, "wb");
+  if (f == NULL || (n > 0 && fwrite(p, 1, n, f) != n)) { fprintf(stderr, "cannot write %s\\n", path); exit(70); }
+  fclose(f);
+}
+`;
+const splitter = `static void in_pieces(void *user, int32_t count, void (*body)(void *, int32_t, int32_t), void *arg) {
+  int32_t third = count / 3;
+  (void)user;
+  if (third > 0) body(arg, count - third, count);
+  body(arg, third, count - third);
+  if (third > 0) body(arg, 0, third);
+}
+`;
+const timer = `static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+`;
+
+const inputFile = (c: number, r: number, i: number): string => `in_${c}_${r}_${i}.bin`;
+const outputFile = (c: number, r: number, o: number): string => `out_${c}_${r}_${o}.bin`;
+
+/** C for the number of bytes of an output. */
+function bytesOf(f: Field): string {
+  const dims = f.buffer.shape.map((d, a) => String(D.known(d) ?? `(size_t)out.${f.dims}[${a}]`));
+  return `(size_t)${[...dims, String(elementBytes(f.buffer.dtype))].join(" * ")}`;
+}
+function inputOf(run: CRun, f: Field): Tensor {
+  return must(run.inputs[f.port], `input ${f.port}`);
+}
+
+/** The function that prepares a ctx and does all runs of a case. */
+function caseFunction(c: CCase, index: number, api: Interface, split: boolean, bench: { readonly minMs: number } | null): string {
+  const { name, upper } = api;
+  const weightsFile = c.files.some((f) => f.role === "weights");
+  const fixedArena = api.arena === null ? null : Math.max(api.arena, minArenaBytes);
+  const lines: string[] = [
+    `static void case_${index}(void) {`,
+    `  ${name}_ctx ctx;`,
+    "  int status = 0;",
+    "  memset(&ctx, 0, sizeof ctx);",
+    "  ctx.struct_size = sizeof ctx;",
+  ];
+  if (split) lines.push("  ctx.parallel_for = in_pieces;");
+  if (weightsFile) lines.push(`  ctx.weights = read_file("${c.name}.weights", ${upper}_WEIGHTS_BYTES);`);
+  if (api.prepared > 0) lines.push(`  ctx.prepared = allocate(${upper}_PREPARED_BYTES);`);
+  c.runs.forEach((run, r) => {
+    lines.push("  {", `    ${name}_in in;`, `    ${name}_out out;`, "    memset(&in, 0, sizeof in);", "    memset(&out, 0, sizeof out);");
+    api.inputs.forEach((f, i) => {
+      const t = inputOf(run, f);
+      lines.push(`    in.${f.name} = (const ${f.type} *)read_file("${inputFile(index, r, i)}", ${t.bytes.length});`);
+      if (f.dims) t.dims.forEach((d, a) => lines.push(`    in.${f.dims}[${a}] = ${d};`));
+    });
+    lines.push(
+      `    ctx.seed = ${(run.seed ?? 0) >>> 0}u;`,
+      "    free(ctx.arena);",
+      `    ctx.arena_bytes = ${fixedArena ?? `${name}_arena_bytes(&in)`};`,
+      "    ctx.arena = arena_of(ctx.arena_bytes);",
+    );
+    if (fixedArena === null) lines.push(`    status = ctx.arena_bytes == 0 ? ${upper}_ERR_DIMS : 0;`);
+    if (c.program.init.length > 0 && r === 0) lines.push(`    if (status == 0) status = ${name}_init(&ctx);`);
+    if (hasShapes(api)) lines.push(`    if (status == 0) status = ${name}_shapes(&in, &out);`);
+    lines.push("    if (status == 0) {");
+    for (const f of api.outputs) if (!f.dynamic) lines.push(`      out.${f.name} = (${f.type} *)allocate(${bytesOf(f)});`);
+    lines.push(`      status = ${name}_run(&ctx, &in, &out);`);
+    if (api.usesHeap) {
+      // The heap shows what it needs as it goes.
+      lines.push(
+        `      while (status == ${upper}_ERR_ARENA && out.arena_needed > ctx.arena_bytes) {`,
+        "        free(ctx.arena);",
+        "        ctx.arena_bytes = out.arena_needed;",
+        "        ctx.arena = arena_of(ctx.arena_bytes);",
+        `        status = ${name}_run(&ctx, &in, &out);`,
+        "      }",
+      );
+    }
+    lines.push("    }");
+    if (bench !== null) lines.push(...benchLines(name, bench.minMs));
+    else {
+      const dims = api.outputs.map((f) => f.buffer.shape.map((d, a) => String(D.known(d) ?? `out.${f.dims}[${a}]`)));
+      const count = dims.flat().length;
+      const format = dims.map((ds) => `[${ds.map(() => "%d").join(",")}]`).join(",");
+      lines.push(
+        `    if (status != 0) printf("{\\"status\\":%d}\\n", status);`,
+        "    else {",
+        `      printf("{\\"status\\":0,\\"dims\\":[${format}]}\\n"${count > 0 ? `, ${dims.flat().map((d) => `(int)${d}`).join(", ")}` : ""});`,
+        ...api.outputs.map((f, o) => `      write_file("${outputFile(index, r, o)}", out.${f.name}, ${bytesOf(f)});`),
+        "    }",
+      );
+    }
+    for (const f of api.inputs) lines.push(`    free((void *)in.${f.name});`);
+    for (const f of api.outputs) if (!f.dynamic) lines.push(`    free(out.${f.name});`);
+    lines.push("    status = 0;", "  }");
+  });
+  lines.push("  free(ctx.arena);");
+  if (weightsFile) lines.push("  free((void *)ctx.weights);");
+  if (api.prepared > 0) lines.push("  free(ctx.prepared);");
+  return [...lines, "  (void)status;", "}"].join("\n");
+}
+function benchLines(name: string, minMs: number): string[] {
+  return [
+    '    if (status != 0) { printf("{\\"status\\":%d}\\n", status); exit(0); }',
+    "    {",
+    "      static double times[100000];",
+    "      int n = 0;",
+    "      double start = now();",
+    `      while (n < 5 || (now() - start < ${minMs} && n < 100000)) {`,
+    "        double t = now();",
+    `        ${name}_run(&ctx, &in, &out);`,
+    "        times[n++] = now() - t;",
+    "      }",
+    "      qsort(times, (size_t)n, sizeof times[0], ascending);",
+    '      printf("{\\"status\\":0,\\"median\\":%.6f,\\"min\\":%.6f,\\"runs\\":%d}\\n", times[n / 2], times[0], n);',
+    "    }",
+  ];
+}
+
+/** Builds all cases into one program in a temporary folder, runs it, and returns what `read` makes of its output lines. */
+async function inFolder<T>(
+  cases: readonly CCase[],
+  build: CBuild,
+  bench: { readonly minMs: number } | null,
+  read: (folder: string, apis: readonly Interface[], lines: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const cc = build.cc ?? (await findCompiler());
+  const folder = await mkdtemp(join(tmpdir(), "ingot-c-"));
+  try {
+    const apis = cases.map((c) => interfaceOf(c.program, c.name));
+    for (const [at, c] of cases.entries()) {
+      for (const f of c.files) await writeFile(join(folder, f.path), f.bytes);
+      for (const [r, run] of c.runs.entries())
+        for (const [i, f] of apis[at]!.inputs.entries())
+          await writeFile(join(folder, inputFile(at, r, i)), inputOf(run, f).bytes);
+    }
+    const main = [
+      "#define _POSIX_C_SOURCE 199309L",
+      ...cases.map((c) => `#include "${c.name}.h"`),
+      common,
+      ...(build.split ? [splitter] : []),
+      ...(bench ? [timer] : []),
+      ...cases.map((c, i) => caseFunction(c, i, apis[i]!, build.split ?? false, bench)),
+      "int main(void) {",
+      ...cases.map((_, i) => `  case_${i}();`),
+      "  return 0;",
+      "}",
+      "",
+    ].join("\n");
+    await writeFile(join(folder, "main.c"), main);
+    const sources = cases.flatMap((c) => c.files.filter((f) => f.role === "code").map((f) => f.path));
+    const flags = build.flags ?? ["-std=c11", "-O2"];
+    const made = await execute(cc, [...flags, "-o", "model", "main.c", ...sources, "-lm"], folder);
+    if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
+    if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
+    const ran = must(await execute(join(folder, "model"), [], folder), "the program that was just built");
+    if (ran.code !== 0) throw new InternalError(`the compiled model stops with ${ran.code}:\n${ran.stderr.slice(0, 8000)}`);
+    return await read(folder, apis, ran.stdout.split("\n").filter((l) => l !== ""));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Builds cases into one program and does all their runs. InternalError when the compiler or the program fails (sanitizers
+ * included), UnavailableError without a compiler.
+ */
+export async function runCases(cases: readonly CCase[], build: CBuild = {}): Promise<CResult[][]> {
+  return inFolder(cases, build, null, async (folder, apis, lines) => {
+    let next = 0;
+    const results: CResult[][] = [];
+    for (const [c, { runs }] of cases.entries()) {
+      const list: CResult[] = [];
+      for (const r of runs.keys()) {
+        const line = JSON.parse(must(lines[next++], "a result line")) as { status: number; dims?: number[][] };
+        const outputs: Record<string, Tensor> = {};
+        if (line.status === 0) {
+          for (const [o, f] of apis[c]!.outputs.entries()) {
+            const dims = must(line.dims?.[o], `dims of ${f.port}`);
+            const read = await readFile(join(folder, outputFile(c, r, o)));
+            // A tensor's bytes start at a multiple of 8.
+            const bytes = new Uint8Array(countOf(dims) * elementBytes(f.buffer.dtype));
+            bytes.set(read);
+            outputs[f.port] = { dtype: f.buffer.dtype, dims, bytes };
+          }
+        }
+        list.push({ status: line.status, outputs });
+      }
+      results.push(list);
+    }
+    return results;
+  });
+}
+
+const statusText: Readonly<Record<number, string>> = {
+  1: "a dim of an input does not fit the model",
+  2: "the model needs more memory than there is",
+  3: "a dim that depends on data is out of its range",
+};
+function check(status: number): void {
+  if (status === 0) return;
+  const text = statusText[status];
+  if (text === undefined) throw new InternalError(`NAME_run returned ${status}`);
+  throw userError(status === 2 ? "E303" : "E402", text);
+}
+
+/** One run of an emitted program: compiles it, runs it, returns its outputs by name. E402 when the inputs do not fit. */
+export async function runC(
+  program: Program,
+  files: readonly OutputFile[],
+  options: CRun & CBuild & { readonly name: string },
+): Promise<Readonly<Record<string, Tensor>>> {
+  const result = (await runCases([{ program, files, name: options.name, runs: [options] }], options))[0]![0]!;
+  check(result.status);
+  return result.outputs;
+}
+
+/** Times NAME_run alone, repeated for at least minMs (default 500): milliseconds. */
+export async function benchC(
+  program: Program,
+  files: readonly OutputFile[],
+  options: CRun & CBuild & { readonly name: string; readonly minMs?: number },
+): Promise<CBench> {
+  const build: CBuild = { ...options, flags: options.flags ?? ["-std=c11", "-O3", "-march=native"] };
+  const bench = { minMs: options.minMs ?? 500 };
+  return inFolder([{ program, files, name: options.name, runs: [options] }], build, bench, (_, _apis, lines) => {
+    const line = JSON.parse(must(lines[0], "a result line")) as { status: number; median: number; min: number; runs: number };
+    check(line.status);
+    return Promise.resolve({ medianMs: line.median, minMs: line.min, runs: line.runs });
+  });
+}

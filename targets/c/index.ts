@@ -1,0 +1,146 @@
+// The C target: NAME.c, NAME.h and, with weights beside, NAME.weights. C11 that is C++ as well; no allocation, no I/O, no state.
+import type { OutputFile } from "../../src/ir/artifact.ts";
+import type { Action, Call, Program } from "../../src/ir/program.ts";
+import type { EmitOptions, Emitted, Target, TargetInfo } from "../../src/ir/target.ts";
+import type { UnaryOp } from "../../src/ir/expr.ts";
+import type { DType } from "../../src/ir/types.ts";
+import { weightsBlob } from "../loader/weights.ts";
+import { interfaceOf, printHeader } from "./interface.ts";
+import { identifier, Names, quoted } from "./names.ts";
+import { PlanSymbols, printPlan } from "./plan.ts";
+import type { Printed } from "./print.ts";
+import { printKernel, Tables } from "./print.ts";
+import { preludeFor } from "./prelude.ts";
+import { printBody } from "./run.ts";
+import { stringLiteral } from "./weights.ts";
+
+const natives: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
+  "sqrt", "abs", "neg", "floor", "ceil", "round", "trunc", "recip", "not", "bitnot", "isnan",
+]);
+const registers: ReadonlySet<DType> = new Set<DType>(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]);
+
+/** What the vectors of a C file are made for. Every file compiles on every machine: wider vectors are split where there are none. */
+export type Isa = "portable" | "avx2" | "avx512" | "neon";
+const isas: Readonly<Record<Isa, Pick<TargetInfo, "vectorBytes" | "registers">>> = {
+  /** Vectors of 16 bytes, which SSE2, NEON and VSX have. */
+  portable: { vectorBytes: 16, registers: 16 },
+  avx2: { vectorBytes: 32, registers: 16 },
+  avx512: { vectorBytes: 64, registers: 32 },
+  neon: { vectorBytes: 16, registers: 32 },
+};
+const align = 64;
+
+export function cInfo(isa: Isa = "portable"): TargetInfo {
+  return {
+    name: "c",
+    ...isas[isa],
+    cacheBytes: [32768, 1048576],
+    gpu: null,
+    natives,
+    dtypes: registers,
+    minCellBytes: 1,
+    ioInArena: false,
+    pointers: false,
+    align,
+  };
+}
+
+/** The kernels that actions call, by index, in order. */
+function called(actions: readonly Action<Call>[], into: Set<number> = new Set()): Set<number> {
+  for (const a of actions) {
+    if (a.kind === "call") into.add(a.call.kernel);
+    else if (a.kind === "if") called([...a.then, ...a.otherwise], into);
+    else if (a.kind === "loop") called(a.body, into);
+  }
+  return into;
+}
+
+const firstLines = `/* Whether a product and a sum are fused stands in the text: compilers add nothing. */
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize ("fp-contract=off")
+#elif defined(_MSC_VER)
+#pragma fp_contract (off)
+#endif
+/* No mistakes in generated text. */
+#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Wtype-limits"
+#pragma GCC diagnostic ignored "-Wtautological-compare"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wbool-operation"
+#endif
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wconstant-logical-operand"
+#endif`;
+
+function printSource(p: Program, options: EmitOptions): { source: string; header: string; weights: Uint8Array } {
+  const api = interfaceOf(p, options.name);
+  const weights = weightsBlob(p);
+  const embed = options.weights === "embed" && weights.length > 0;
+  const hasInit = p.init.length > 0;
+  const functions = ["run", "init", "arena_bytes", "shapes", "ctx", "in", "out"].map((f) => `${api.name}_${f}`);
+  const names = new Names([...functions, "plan", "lay_out", "read_dims"]);
+  const tables = new Tables(names);
+  const array = embed ? names.fresh("model_weights") : null;
+
+  const used = [...called(p.run, called(p.init))].sort((a, b) => a - b);
+  const kernels = new Map<number, Printed>();
+  for (const k of used) {
+    const kernel = p.kernels[k]!;
+    // Builtins have plain names, kernels never: k07_conv.
+    const own = identifier(kernel.name);
+    const name = names.fresh(/^k\d/.test(own) ? own : `k_${own}`, ["_args", "_part", "_all"]);
+    kernels.set(k, printKernel(kernel, name, { names, tables, ctx: `const ${api.name}_ctx *`, strict: options.strict }));
+  }
+  const symbols = new PlanSymbols(p);
+  const plan = printPlan(p, api, symbols);
+  const context = { program: p, api, symbols, kernels, embedded: array, align };
+  const bodies = [
+    ...(hasInit ? [printBody(context, "init", p.init)] : []),
+    printBody(context, "run", p.run),
+  ];
+  const code = [...tables.lines, ...[...kernels.values()].map((k) => k.text), plan, ...bodies].filter((t) => t !== "");
+  const data =
+    array === null
+      ? []
+      : [`static const unsigned char ${array}[${weights.length + 1}] IG_ALIGN(64) =\n${stringLiteral(weights)};`];
+  const byteOrder =
+    weights.length === 0
+      ? []
+      : [
+          "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n#error \"the weights are little-endian\"\n#endif",
+        ];
+  const source = [
+    `/* The model ${quoted(options.name)}, compiled to C by Ingot. Do not compile it with -ffast-math: infinities and NaNs matter. */`,
+    firstLines,
+    `#include "${options.name}.h"`,
+    ...byteOrder,
+    preludeFor([...data.map(() => "IG_ALIGN"), ...code].join("\n")),
+    ...data,
+    ...code,
+  ];
+  return {
+    source: `${source.filter((t) => t !== "").join("\n\n")}\n`,
+    header: printHeader(api, options.weights, hasInit, options.name),
+    weights,
+  };
+}
+
+/** Emits C for a program whose plan keeps inputs and outputs in the caller's memory (ioInArena false). */
+async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
+  const { source, header, weights } = printSource(p, options);
+  const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const files: OutputFile[] = [
+    { path: `${options.name}.c`, bytes: encode(source), role: "code" },
+    { path: `${options.name}.h`, bytes: encode(header), role: "types" },
+  ];
+  if (options.weights === "file" && weights.length > 0)
+    files.push({ path: `${options.name}.weights`, bytes: weights, role: "weights" });
+  return { files };
+}
+
+export function cTargetFor(isa: Isa): Target {
+  return { info: cInfo(isa), emit };
+}
+export const cTarget: Target = cTargetFor("portable");
