@@ -1,6 +1,7 @@
 // Symbolic integers: dims of shapes, offsets of the memory plan, and (with loop variables as symbols) index arithmetic.
 // Every Dim is in canonical form, a sum of products of atoms with integer coefficients, and interned: equal Dims are one
 // object, so `===` compares them. Division is floor division; division by zero gives 0; mod has the sign of the divisor.
+// A factor that a dividend and its divisor share cancels (N*M / N is M) as if it were never 0.
 import { InternalError, unreachable } from "../base/assert.ts";
 import type { SymbolId } from "../base/brand.ts";
 import { quoteName } from "../base/text.ts";
@@ -101,8 +102,7 @@ export function add(...ds: readonly Dim[]): Dim {
     if (m < 0 || s.coef === 0) continue;
     const mod = s.atoms[m] as Quotient;
     const rest = makeTerm(s.coef, s.atoms.filter((_, i) => i !== m));
-    const q = intern({ kind: "floordiv", key: `floordiv(${mod.a.key}, ${mod.by.key})`, a: mod.a, by: mod.by });
-    const partner = mul(rest, mod.by, q);
+    const partner = mul(rest, mod.by, floordiv(mod.a, mod.by));
     const p = splitTerm(partner);
     const pk = p.atoms.map((x) => x.key).join("*");
     const found = sums.get(pk);
@@ -176,6 +176,10 @@ export function splitBy(a: Dim, by: Dim): { q: Dim; r: Dim } {
   return { q: add(...q), r: add(...r) };
 }
 
+/** The greatest divisor of `by` and of every coefficient of d but its constant. */
+function commonFactor(d: Dim, by: number): number {
+  return termsOf(d).reduce((g, t) => (t.kind === "int" ? g : gcd(g, Math.abs(splitTerm(t).coef))), by);
+}
 export function floordiv(a: Dim, by: Dim): Dim {
   if (by === one) return a;
   if (by === zero || a === zero) return zero;
@@ -185,6 +189,11 @@ export function floordiv(a: Dim, by: Dim): Dim {
   if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return q;
   // floordiv(floordiv(x, m), n) is floordiv(x, m*n) for positive integers.
   if (r.kind === "floordiv" && r.by.kind === "int" && by.kind === "int" && r.by.value > 0 && by.value > 0) return add(q, floordiv(r.a, int(r.by.value * by.value)));
+  if (by.kind === "int" && by.value > 1) {
+    // floordiv(g*x + c, g*n) is floordiv(x + floordiv(c, g), n).
+    const g = commonFactor(r, by.value);
+    if (g > 1) return add(q, floordiv(splitBy(r, int(g)).q, int(by.value / g)));
+  }
   return add(q, intern({ kind: "floordiv", key: `floordiv(${r.key}, ${by.key})`, a: r, by }));
 }
 export function mod(a: Dim, by: Dim): Dim {
@@ -194,6 +203,7 @@ export function mod(a: Dim, by: Dim): Dim {
   if (r === zero) return zero;
   if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return r;
   if (r.kind === "mod" && r.by === by) return r;
+  if (r.kind === "mod" && r.by.kind === "int" && by.kind === "int" && by.value > 0 && r.by.value % by.value === 0) return mod(r.a, by);
   return intern({ kind: "mod", key: `mod(${r.key}, ${by.key})`, a: r, by });
 }
 /** Rounds up: ceil(a / by). */
@@ -392,23 +402,18 @@ function proveNonNegative(d: Exclude<Dim, { readonly kind: "int" }>, p: Proof, d
     const q = d as Quotient;
     return isPositive(q.by, p, depth + 1) && (q.kind === "mod" || isNonNegative(q.a, p, depth + 1));
   }
-  // A sum: replace one variable at a time by the bound that makes its term smallest; a variable whose bound names other
-  // variables goes first. Minus min(...): any of the terms bounds it from above, so try each.
+  // Wherever one is, a max or min is one of its terms. Minus a min (plus a max) of terms is at least minus (plus) any one of them.
   for (const t of d.terms) {
     const { coef, atoms } = splitTerm(t);
-    if (coef < 0 && atoms.length > 0) {
-      const m = atoms.find((x) => x.kind === "min");
-      if (m?.kind === "min" && atoms.every((x) => x === m || isNonNegative(x, p, depth + 1))) {
-        return m.terms.some((u) => isNonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), p, depth + 1));
-      }
-    }
-    if (coef > 0 && atoms.length > 0) {
-      const m = atoms.find((x) => x.kind === "max");
-      if (m?.kind === "max" && atoms.every((x) => x === m || isNonNegative(x, p, depth + 1))) {
-        if (m.terms.some((u) => isNonNegative(add(d, neg(t), mul(int(coef), u, ...atoms.filter((x) => x !== m))), p, depth + 1))) return true;
-      }
-    }
+    const m = atoms.find((x) => x.kind === "max" || x.kind === "min");
+    if (m?.kind !== "max" && m?.kind !== "min") continue;
+    const others = atoms.filter((x) => x !== m);
+    const holdsWith = (u: Dim): boolean => isNonNegative(add(d, neg(t), mul(int(coef), u, ...others)), p, depth + 1);
+    const any = (m.kind === "min") === coef < 0 && others.length === atoms.length - 1 && others.every((x) => isNonNegative(x, p, depth + 1));
+    if (any ? m.terms.some(holdsWith) : m.terms.every(holdsWith)) return true;
   }
+  // A sum: replace one variable at a time by the bound that makes its term smallest; a variable whose bound names other
+  // variables goes first.
   const vars = [...symbolsOf(d)].map((id) => ({ id, r: p.ranges(id) })).filter((x) => x.r !== null) as { id: SymbolId; r: Range }[];
   const deep = (r: Range): number => symbolsOf(r.min).size + (r.max ? symbolsOf(r.max).size : 0);
   vars.sort((x, y) => deep(y.r) - deep(x.r));
