@@ -15,9 +15,9 @@ import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
 import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
 import { planMemory } from "./memory/plan.ts";
 import { applySchedule } from "./schedule/apply.ts";
-import { chooseSchedule } from "./schedule/rules.ts";
+import { chooseSchedule, fallback, scheduleBy } from "./schedule/rules.ts";
 
-export type LowerOptions = { readonly target: TargetInfo; readonly strict: boolean; readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void };
+export type LowerOptions = { readonly target: TargetInfo; readonly strict: boolean; /** Only the fallback rule: what every other rule is tested against. */ readonly fallbackOnly?: boolean; readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void };
 
 export function lowerProgram(p: TeProgram, options: LowerOptions): Program {
   return new Lowering(p, options).run();
@@ -88,7 +88,8 @@ class Lowering {
   private group(g: Group): Call {
     const { target, strict } = this.options;
     const buffer = (id: BufferId): Buffer => must(this.buffers.get(id), `buffer ${id}`);
-    const schedule = chooseSchedule(g, { target, buffer, ranges: this.ranges, strict });
+    const rules = { target, buffer, ranges: this.ranges, strict };
+    const schedule = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
     const nest = applySchedule(g, schedule, { buffer, ranges: this.ranges, lanes: vectorLanes(target), freshBuffer: () => this.fresh() });
     this.options.report?.(g, schedule, nest);
     const root = must(g.stages.find((s) => s.id === g.root), "the root");

@@ -16,15 +16,15 @@ function reduced(f: Float, x: LoopExpr): { readonly k: LoopExpr; readonly h: Loo
   // Products and differences without rounding: fused or not is all one.
   let h = exact.reduce((r: LoopExpr, p) => B.mulAdd(k, -p, r), a);
   let l: LoopExpr | null = null;
-  for (const p of split) {
-    // Dekker's fast two-sum: h is larger than the product, or their difference has few enough bits to be exact.
-    const next: LoopExpr = l === null ? B.neg(B.mul(k, p)) : B.mulAdd(k, -p, l);
+  // Dekker's fast two-sum: h is larger than what is added, or the sum has few enough bits to be exact.
+  const include = (next: LoopExpr): void => {
     const sum = B.add(h, next);
     l = B.sub(next, B.sub(sum, h));
     h = sum;
-  }
-  l = B.mulAdd(k, -last, l!);
-  return { k: B.cast("i32", k), h: B.min(B.max(h, -1), 1), l };
+  };
+  for (const p of split) include(l === null ? B.neg(B.mul(k, p)) : B.mulAdd(k, -p, l));
+  include(B.mulAdd(k, -last, l!));
+  return { k: B.cast(f.int, k), h: B.min(B.max(h, -1), 1), l: l! };
 }
 function sinOf(f: Float, h: LoopExpr, l: LoopExpr, z: LoopExpr): LoopExpr {
   return B.add(h, B.mulAdd(B.mul(z, h), B.horner(z, f.sin), l));
@@ -41,7 +41,7 @@ function quadrant(f: Float, x: LoopExpr, turn: 0 | 1, sign: LoopExpr): LoopExpr 
   const z = B.mul(h, h);
   const q = turn === 0 ? k : B.add(k, turn);
   const value = B.select(B.eq(B.bitand(q, 1), 0), sinOf(f, h, l, z), cosOf(f, h, l, z));
-  const flip = B.shl(B.cast(f.int, B.bitand(q, 2)), f.bits - 2);
+  const flip = B.shl(B.bitand(q, 2), f.bits - 2);
   return B.bits(f.dtype, B.bitxor(B.bits(f.int, value), B.bitxor(flip, sign)));
 }
 export function sin(f: Float, x: LoopExpr): LoopExpr {

@@ -183,11 +183,13 @@ class GroupLowering {
     for (const t of stages) {
       const l = regions.get(t.id);
       if (!l) continue;
-      const extents = new Map(axesOf(t).map((a) => [a.name, a.extent]));
-      t.axes.forEach((a, k) => extents.set(a.name, l.extent[k]!));
+      // Axes of other stages are named apart from the loops around them.
+      const own = (a: string): string => `@${a}`;
+      const extents = new Map(axesOf(t).map((a) => [own(a.name), a.extent]));
+      t.axes.forEach((a, k) => extents.set(own(a.name), l.extent[k]!));
       cover(t, (a) => {
         const k = t.axes.findIndex((x) => x.name === a);
-        return k < 0 ? D.sym(a) : D.add(l.base[k]!, D.sym(a));
+        return k < 0 ? D.sym(own(a)) : D.add(l.base[k]!, D.sym(own(a)));
       }, varying(extents));
     }
     const base = los.map((x) => x ?? D.zero);

@@ -19,3 +19,10 @@ export function chooseSchedule(g: Group, ctx: RuleCtx): Schedule {
   }
   throw new InternalError("the fallback rule did not match");
 }
+
+/** The schedule of one rule, which must match. */
+export function scheduleBy<M>(rule: ScheduleRule<M>, g: Group, ctx: RuleCtx): Schedule {
+  const m = rule.match(g, ctx);
+  if (m === null) throw new InternalError(`rule ${rule.name} does not match`);
+  return { rule: rule.name, steps: rule.steps(m, g, ctx) };
+}
