@@ -1,9 +1,16 @@
 // Replaces exp log sin cos tanh erf and pow by arithmetic, for targets that lack them: f32 (the same for vectors) and f64. Without tables,
 // branches or a fused multiply-add, so all targets agree to the bit when each rounding is separate.
 //
-// Greatest error in units of the last place, measured in f32 with `either` rounded once and twice:
-//   exp 0.96   log 0.78   sin 0.94, cos 0.96 (|x| < 102943)   tanh 2.3   erf 1.8   pow 0.75
-// Infinities, NaN, zeros of either sign and denormals give what IEEE 754 and C99 say.
+// Greatest error in units of the last place, with `either` rounded once and twice, whichever is worse. f32: every 131st number
+// (sin, cos: up to 102943); f64: 20,000 numbers against 160 bits (sin, cos: up to 1.6e6); pow: 10 million pairs and 40,000.
+//
+//         exp   log   sin   cos   tanh  erf   pow
+//   f32   0.98  0.79  0.88  0.89  2.22  1.85  0.76
+//   f64   0.92  0.77  0.73  0.82  2.24  1.66  1.14
+//
+// Reductions: Cody and Waite, "Software Manual for the Elementary Functions" (1980); sums in two numbers: Dekker, "A floating-point
+// technique for extending the available precision" (1971); log and pow: the formulas of Sun's fdlibm; the polynomials are ours.
+// Infinities, NaN, zeros of either sign and denormals give what IEEE 754 and C say.
 import { assert } from "../../src/base/assert.ts";
 import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";

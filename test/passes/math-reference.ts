@@ -26,3 +26,14 @@ export function ulps32(got: number, want: number): number {
   const capped = (x: number): number => Math.min(Math.max(x, -(2 ** 128)), 2 ** 128);
   return Math.abs(capped(got) - capped(want)) / 2 ** (exponent - 23);
 }
+/** |got - (want + rest)| in units of the last place of want. */
+export function ulps64(got: number, want: number, rest: number): number {
+  if (Object.is(got, want) && rest === 0) return 0;
+  if (!Number.isFinite(got) || !Number.isFinite(want)) return got === want ? 0 : Infinity;
+  const exponent = Math.max(Math.floor(Math.log2(Math.abs(want))), -1022);
+  return Math.abs(got - want - rest) / 2 ** (exponent - 52);
+}
+/** IEEE 754's pow, where JavaScript's differs. */
+export function ieeePow(x: number, y: number): number {
+  return x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y;
+}
