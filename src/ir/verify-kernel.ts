@@ -1,4 +1,4 @@
-import type { BufferId } from "../base/brand.ts";
+import type { BufferId, SymbolId } from "../base/brand.ts";
 import { known, zero } from "./dim.ts";
 import type { For, Kernel, LoopExpr, Stmt, Store } from "./loops.ts";
 import { type AnyExpr, index32, operandsOf, type VarTypes, withVars } from "./print-expr.ts";
@@ -23,6 +23,10 @@ const bitcasts: ReadonlySet<string> = new Set("f32 i32,f32 u32,f64 i64,f64 u64,i
 export function verifyKernel(k: Kernel, stage: KernelStage): void {
   new KernelVerifier(k, stage).run();
 }
+/** The same for a kernel within a T program, which may read the program's symbols without listing them as its dims. */
+export function verifyInnerKernel(k: Kernel, bound: Iterable<SymbolId>): void {
+  new KernelVerifier(k, "scheduled", bound).run();
+}
 
 class KernelVerifier {
   private readonly k: Kernel;
@@ -38,9 +42,10 @@ class KernelVerifier {
   /** Register buffers that a store has met, in the order of the text. */
   private readonly stored: Set<BufferId> = new Set();
 
-  constructor(k: Kernel, stage: KernelStage) {
+  constructor(k: Kernel, stage: KernelStage, bound: Iterable<SymbolId> = []) {
     this.k = k;
     this.final = stage === "final";
+    for (const s of bound) this.vars.set(s, index32);
     this.place = new Place(`kernel "${k.name}"`);
   }
 

@@ -5,7 +5,7 @@ import type { Group, Reduce, Stage, TeCall, TeExpr, TeProgram } from "./te.ts";
 import { widened } from "./types.ts";
 import { ActionVerifier, type Buffers, checkArgs, checkDims, checkTables, mayEqual, seed } from "./verify-actions.ts";
 import { type ExprScope, ExprVerifier, Place } from "./verify-expr.ts";
-import { verifyKernel } from "./verify-kernel.ts";
+import { verifyInnerKernel } from "./verify-kernel.ts";
 
 /**
  * Throws InternalError unless stages fit their buffers, expressions are well-typed and bound, a Reduce stands only at the root
@@ -20,7 +20,7 @@ export function verifyTe(p: TeProgram): void {
   const verifier = new ActionVerifier(p, null, (call: TeCall, now, at) => {
     if (call.kind === "group") return group(call.group, stages, p.buffers, now, at);
     const { kernel } = call;
-    verifyKernel(kernel, "scheduled");
+    verifyInnerKernel(kernel, now);
     const here = at.in(`call of kernel "${kernel.name}"`);
     checkArgs(kernel, call.args, p.buffers, () => null, here);
     here.require(
