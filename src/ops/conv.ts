@@ -6,7 +6,7 @@ import { constant, type Expr, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
-import { tensorType, type TensorType } from "../ir/types.ts";
+import { type DType, tensorType, type TensorType } from "../ir/types.ts";
 import { onnx, sameType, shapeText, tensor } from "./common.ts";
 import { contraction, sumOfProducts, zeroPoint } from "./contract.ts";
 import { padded, padInto, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
@@ -31,7 +31,7 @@ const bug = (m: string): never => { throw new Error(m); };
 /** The sum of a convolution, over a padded input; factors may be cast and shifted by `f`. */
 export function convolve(
   b: TeBuilder, x: Buffer, w: Buffer, out: Buffer, axes: readonly WindowAxis[], group: number,
-  f: (x: Expr, w: Expr, m: Expr) => readonly [Expr, Expr], result?: (s: Expr, i: readonly Expr[]) => Expr,
+  f: (x: Expr, w: Expr, m: Expr) => readonly [Expr, Expr], result?: (s: Expr, i: readonly Expr[]) => Expr, dtype: DType = out.dtype,
 ): void {
   const cg = w.shape[1]!;
   const perGroup = D.floordiv(w.shape[0]!, D.int(group));
@@ -45,6 +45,7 @@ export function convolve(
       return f(load(x, [n!, channel, ...windowIndex(axes, s, k)]), load(w, [m!, c!, ...k]), m!);
     },
     result,
+    dtype,
   );
 }
 

@@ -4,12 +4,15 @@ import type { OpDef } from "../ir/opdef.ts";
 import { contractOps } from "./contract.ts";
 import { convOps } from "./conv.ts";
 import { createOps } from "./create.ts";
+import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
 import { moveOps } from "./move.ts";
 import { normExpandOps } from "./norm-expand.ts";
 import { normOps } from "./norm.ts";
 import { poolOps } from "./pool.ts";
+import { quantOps } from "./quant.ts";
 import { reduceOps } from "./reduce.ts";
 import { resizeOps } from "./resize.ts";
 import { sampleOps } from "./sample.ts";
@@ -18,7 +21,7 @@ import { sortOps } from "./sort.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
