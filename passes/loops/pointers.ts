@@ -29,8 +29,7 @@ export function pointers(body: Stmt, isRegister: (id: BufferId) => boolean): Stm
       const start = at(d, loop.v, D.zero);
       const step = D.sub(at(d, loop.v, D.int(loop.step)), start);
       if (mentions(step, loop.v, inside, simplifier) || mentions(start, loop.v, inside, simplifier)) return null;
-      // Linear in v: the second step is the first again.
-      if (D.sub(at(d, loop.v, D.int(2 * loop.step)), at(d, loop.v, D.int(loop.step))) !== step) return null;
+      if (!linearIn(d, loop.v)) return null;
       const offset = D.termsOf(start).find((t) => t.kind === "int") ?? D.zero;
       const init = D.sub(start, offset);
       const key = `${buffer} ${init.key} ${step.key}`;
@@ -57,6 +56,13 @@ export function pointers(body: Stmt, isRegister: (id: BufferId) => boolean): Stm
     return list.length === 0 ? loop : { ...loop, pointers: list, body: changed };
   };
   return mapStmt(body, (s) => (s.kind === "for" ? reduce(s) : s), (e) => e);
+}
+/** True when v stands in d only as a factor of its own: no quotient, remainder, product with itself. */
+function linearIn(d: Dim, v: string): boolean {
+  return D.termsOf(d).every((t) => {
+    const moving = D.splitTerm(t).atoms.filter((a) => [...D.symbolsOf(a)].some((s) => s === v));
+    return moving.length === 0 || (moving.length === 1 && moving[0]!.kind === "sym");
+  });
 }
 function at(d: Dim, v: string, value: Dim): Dim {
   return D.substitute(d, (id) => (id === v ? value : null));

@@ -159,8 +159,9 @@ class Vectoriser {
     const parts: LoopExpr[] = [];
     for (const id of D.symbolsOf(d)) if (id.startsWith("#")) parts.push(s.back(D.sym(id)) as LoopExpr);
     if (parts.some((p) => this.depends(p))) return this.no();
-    const shifted = D.substitute(d, (id) => (id === this.v ? D.add(D.sym(id), D.one) : null));
-    if (D.sub(shifted, d) !== D.one) return this.no();
+    // v must stand as a plain term of coefficient 1: a quotient or remainder of it does not move evenly.
+    const moving = D.termsOf(d).filter((t) => [...D.symbolsOf(t)].some((id) => id === this.v));
+    if (moving.length !== 1 || moving[0]!.kind !== "sym") return this.no();
     const base = D.substitute(d, (id) => (id === this.v ? D.int(this.base) : null));
     return { kind: "ramp", base: s.back(base) as LoopExpr, stride: 1, lanes: this.lanes, dtype: "i32" };
   }
