@@ -9,10 +9,15 @@ import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
 import { evaluateProgram } from "../targets/js/evaluate.ts";
 import { jsTarget } from "../targets/js/index.ts";
-import { type Diagnostic, userError } from "./base/diagnostics.ts";
+import { InternalError, must } from "./base/assert.ts";
+import { type Diagnostic, UnavailableError, UserError, userError } from "./base/diagnostics.ts";
 import type { OutputFile } from "./ir/artifact.ts";
 import type { Graph } from "./ir/graph.ts";
+import { printGraph, printProgram, printTe } from "./ir/print.ts";
 import type { Program } from "./ir/program.ts";
+import type { TargetInfo } from "./ir/target.ts";
+import type { TeProgram } from "./ir/te.ts";
+import { verifyGraph, verifyProgram, verifyTe } from "./ir/verify.ts";
 import { importModel, type Imported } from "./onnx/import.ts";
 import type { DimBounds } from "./onnx/value-types.ts";
 import { OpTable } from "./ops/index.ts";
@@ -27,33 +32,115 @@ export type CompileOptions = {
   readonly weights?: "embed" | "file";
   /** Every rounding separate, sums in one order: wasm, C and JavaScript give the same bits. */
   readonly strict?: boolean;
-  readonly onPass?: (name: string, ms: number) => void;
+  /** Before a pass. target: null for the passes that are the same for all targets. */
+  readonly onStart?: (pass: string, target: string | null) => void;
+  /** After a pass, with its time. */
+  readonly onPass?: (pass: string, ms: number, target: string | null) => void;
+  /** The text of what a pass has made: a graph (g), tensor expressions (t) or a program (p). */
+  readonly onIr?: (pass: string, ir: "g" | "t" | "p", text: string, target: string | null) => void;
+  /** Run the verifier of the IR after each pass. */
+  readonly verify?: boolean;
 };
 export type FrontEnd = { readonly graph: Graph; readonly info: Imported["info"]; readonly warnings: readonly Diagnostic[] };
 export type CompiledTarget = { readonly program: Program; readonly files: readonly OutputFile[] };
 
 const embedLimit = 1 << 20;
 
+/** A bug of ours, with the pass that it showed in. */
+export class PassError extends InternalError {
+  override name = "PassError";
+  readonly pass: string;
+  readonly target: string | null;
+  constructor(pass: string, target: string | null, cause: unknown) {
+    super(`${pass}${target === null ? "" : ` for ${target}`}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.pass = pass;
+    this.target = target;
+  }
+}
+
+/** Runs passes: tells of each, verifies and prints what it made, and gives its name to an exception. */
+class Passes {
+  private readonly options: CompileOptions;
+  private readonly target: string | null;
+  constructor(options: CompileOptions, target: string | null) {
+    this.options = options;
+    this.target = target;
+  }
+  graph(name: string, f: () => Graph): Graph {
+    return this.pass(name, "g", f, verifyGraph, printGraph);
+  }
+  te(name: string, f: () => TeProgram): TeProgram {
+    return this.pass(name, "t", f, verifyTe, printTe);
+  }
+  program(name: string, f: () => Program): Program {
+    return this.pass(name, "p", f, verifyProgram, printProgram);
+  }
+  private pass<T>(name: string, ir: "g" | "t" | "p", f: () => T, verify: (x: T) => void, print: (x: T) => { readonly text: string }): T {
+    const end = this.start(name);
+    try {
+      const x = f();
+      end();
+      this.options.onIr?.(name, ir, print(x).text, this.target);
+      if (this.options.verify) verify(x);
+      return x;
+    } catch (e) {
+      throw this.named(name, e);
+    }
+  }
+  /** The last step, which makes no IR. */
+  async emit<T>(f: () => Promise<T>): Promise<T> {
+    const end = this.start("emit");
+    try {
+      const x = await f();
+      end();
+      return x;
+    } catch (e) {
+      throw this.named("emit", e);
+    }
+  }
+  private start(name: string): () => void {
+    const before = performance.now();
+    this.options.onStart?.(name, this.target);
+    return () => this.options.onPass?.(name, performance.now() - before, this.target);
+  }
+  private named(name: string, e: unknown): unknown {
+    return e instanceof UserError || e instanceof UnavailableError ? e : new PassError(name, this.target, e);
+  }
+}
+
 /** Reads a model and runs the passes that are the same for all targets. Throws UserError for what is wrong with the model. */
 export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
-  const { graph, info, warnings } = importModel(bytes, { ops: new OpTable(), directory: options.directory, dims: options.dims });
+  const passes = new Passes(options, null);
+  let imported: Imported | null = null;
+  let graph = passes.graph("import", () => {
+    imported = importModel(bytes, { ops: new OpTable(), directory: options.directory, dims: options.dims });
+    return imported.graph;
+  });
+  const { info, warnings } = must<Imported>(imported, "the imported model");
   const evaluator = { info: jsTarget.info, run: (p: Program) => evaluateProgram(p, new Map()) };
-  return { graph: foldConstants(expand(graph), evaluator), info, warnings };
+  graph = passes.graph("expand", () => expand(graph));
+  graph = passes.graph("fold-constants", () => foldConstants(graph, evaluator));
+  return { graph, info, warnings };
 }
 
 /** Compiles a front end's graph for one target. */
 export async function compileTarget(front: FrontEnd, targetName: string, options: CompileOptions): Promise<CompiledTarget> {
   const target = targetTable.get(targetName);
   if (!target) throw userError("E501", `unknown target "${targetName}"`, { hint: `targets: ${[...targetTable.keys()].join(", ")}` });
-  const t = await target();
+  const t = target;
   const program = lowerFor(front.graph, t.info, options);
   const weightBytes = program.plan.sizes.weights;
   const weights = options.weights ?? (weightBytes.kind === "int" && weightBytes.value > embedLimit ? "file" : "embed");
-  const { files } = await t.emit(program, { name: options.name, weights, strict: options.strict ?? false });
+  const passes = new Passes(options, targetName);
+  const { files } = await passes.emit(() => t.emit(program, { name: options.name, weights, strict: options.strict ?? false }));
   return { program, files };
 }
-export function lowerFor(graph: Graph, info: Parameters<typeof lowerProgram>[1]["target"], options: Pick<CompileOptions, "strict">): Program {
-  const placed = chooseStorage(inline(toTe(graph)), info);
-  const te = info.gpu ? placed : group(placed);
-  return lowerProgram(te, { target: info, strict: options.strict ?? false });
+/** The program of a graph for a target. Of the options it takes those of a compilation but for the name. */
+export function lowerFor(graph: Graph, info: TargetInfo, options: Omit<CompileOptions, "name">): Program {
+  const passes = new Passes({ ...options, name: graph.name }, info.name);
+  let te = passes.te("to-te", () => toTe(graph));
+  te = passes.te("inline", () => inline(te));
+  te = passes.te("storage", () => chooseStorage(te, info));
+  if (!info.gpu) te = passes.te("group", () => group(te));
+  return passes.program("lower", () => lowerProgram(te, { target: info, strict: options.strict ?? false }));
 }
