@@ -125,9 +125,8 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
 
 /** Compiles a front end's graph for one target. */
 export async function compileTarget(front: FrontEnd, targetName: string, options: CompileOptions): Promise<CompiledTarget> {
-  const target = targetTable.get(targetName);
-  if (!target) throw userError("E501", `unknown target "${targetName}"`, { hint: `targets: ${[...targetTable.keys()].join(", ")}` });
-  const t = target;
+  const t = targetTable.get(targetName);
+  if (!t) throw userError("E501", `unknown target "${targetName}"`, { hint: `targets: ${[...targetTable.keys()].join(", ")}` });
   const program = lowerFor(front.graph, t.info, options);
   const weightBytes = program.plan.sizes.weights;
   const weights = options.weights ?? (weightBytes.kind === "int" && weightBytes.value > embedLimit ? "file" : "embed");
