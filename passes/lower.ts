@@ -53,7 +53,7 @@ class Lowering {
     }));
     const roots = (scope: Buffer["scope"]): BufferId[] => [...this.buffers.values()].filter((b) => b.scope === scope && rootOf(this.buffers, b.id) === b.id).map((b) => b.id);
     const plan = planMemory({
-      buffers: this.buffers, weights: roots("weights"), prepared: roots("prepared"), arena, heap: roots("heap"), symbols: this.p.symbols, target,
+      buffers: this.buffers, weights: roots("weights"), prepared: roots("prepared"), arena, heap: roots("heap"), io: target.ioInArena ? [] : roots("io"), symbols: this.p.symbols, target,
       inPlace: new Map(),
     });
     const shared = shareKernels(this.kernels, run, (a, b) => sharesMemory(a, b, this.buffers), target, this.ranges);

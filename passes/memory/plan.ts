@@ -26,6 +26,11 @@ export function representative(s: Sym): number {
   return s.max !== null ? s.max : Math.max(s.min, 16);
 }
 
+/** Comparing all terms of a maximum with each other is worth it for a few. */
+function few(d: Dim, ranges: D.Ranges): Dim {
+  return d.kind === "max" && d.terms.length > 6 ? d : D.simplify(d, ranges);
+}
+
 export type PlanInput = {
   readonly buffers: ReadonlyMap<BufferId, Buffer>;
   /** Root buffers by region. */
@@ -33,6 +38,8 @@ export type PlanInput = {
   readonly prepared: readonly BufferId[];
   readonly arena: ReadonlyMap<BufferId, Interval>;
   readonly heap: readonly BufferId[];
+  /** Inputs and outputs that lie where the caller's pointers say: each has a region of its own. */
+  readonly io: readonly BufferId[];
   readonly symbols: readonly Sym[];
   readonly target: TargetInfo;
   /** Pairs [of, into]: `into` may take the memory of `of`, whose last use is into's first. */
@@ -53,6 +60,7 @@ export function planMemory(x: PlanInput): MemoryPlan {
   };
   const weights = stack(x.weights, "weights");
   const prepared = stack(x.prepared, "prepared");
+  for (const id of x.io) offsets.set(id, { region: "io", offset: D.zero });
   for (const id of x.heap) offsets.set(id, { region: "heap", offset: D.sym(`$heap.${id}`) });
 
   const table = new Map<SymbolId, number>(x.symbols.map((s) => [s.id, representative(s)]));
@@ -104,12 +112,12 @@ export function planMemory(x: PlanInput): MemoryPlan {
   const tries = [key((g) => g.bytes), key((g) => g.bytes * (g.last - g.first + 1)), key((g) => g.last - g.first), key((g) => -g.first)].map(placeIn);
   const best = tries.reduce((a, b) => (b.peak < a.peak ? b : a));
   const sorted = best.placed.sort((a, b) => a.at - b.at || a.g.bytes - b.g.bytes || a.n - b.n);
-  let arena: Dim = D.zero;
+  const ends: Dim[] = [];
   const ranges = rangesOf(x.symbols);
   const done: { g: Placed["g"]; end: Dim }[] = [];
   sorted.forEach((p, k) => {
     const below = done.filter((d) => overlaps(d.g, p.g)).map((d) => d.end);
-    let offset = below.length === 0 ? D.zero : D.simplify(D.max(...below), ranges);
+    let offset = below.length === 0 ? D.zero : few(D.max(...below), ranges);
     if (offset.kind !== "int" && offset.kind !== "sym") {
       const id = `$at.${k}` as SymbolId;
       lets.push({ id, value: offset });
@@ -118,8 +126,9 @@ export function planMemory(x: PlanInput): MemoryPlan {
     for (const id of p.g.ids) offsets.set(id, { region: "arena", offset });
     const end = D.add(offset, p.g.size);
     done.push({ g: p.g, end });
-    arena = D.simplify(D.max(arena, end), ranges);
+    ends.push(end);
   });
+  const arena = ends.length === 0 ? D.zero : few(D.max(...ends), ranges);
   let lowerBound = 0;
   const events = new Set(all.map((g) => g.first));
   for (const t of events) lowerBound = Math.max(lowerBound, all.reduce((s, g) => (g.first <= t && t <= g.last ? s + g.bytes : s), 0));
