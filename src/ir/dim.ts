@@ -83,7 +83,21 @@ export function add(...ds: readonly Dim[]): Dim {
     if (a.kind === "int" && b.kind === "int") return int(a.value + b.value);
     if (a === zero) return b;
     if (b === zero) return a;
+    return remembered(sums2, a, b, () => addAll(ds));
   }
+  return addAll(ds);
+}
+// Dims are interned, so results of two operands are found by identity.
+const sums2 = new WeakMap<Dim, WeakMap<Dim, Dim>>();
+const products2 = new WeakMap<Dim, WeakMap<Dim, Dim>>();
+function remembered(table: WeakMap<Dim, WeakMap<Dim, Dim>>, a: Dim, b: Dim, make: () => Dim): Dim {
+  let row = table.get(a);
+  if (!row) table.set(a, (row = new WeakMap()));
+  let r = row.get(b);
+  if (!r) row.set(b, (r = make()));
+  return r;
+}
+function addAll(ds: readonly Dim[]): Dim {
   const sums = new Map<string, { coef: number; atoms: readonly Dim[] }>();
   let c = 0;
   for (const d of ds) {
@@ -124,7 +138,11 @@ export function mul(...ds: readonly Dim[]): Dim {
     if (a.kind === "int" && b.kind === "int") return int(a.value * b.value);
     if (a === one) return b;
     if (b === one) return a;
+    return remembered(products2, a, b, () => mulAll(ds));
   }
+  return mulAll(ds);
+}
+function mulAll(ds: readonly Dim[]): Dim {
   let acc: { coef: number; atoms: readonly Dim[] }[] = [{ coef: 1, atoms: [] }];
   for (const d of ds) {
     const next: typeof acc = [];
