@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { assert } from "../../src/base/assert.ts";
+import { assert, must } from "../../src/base/assert.ts";
 import type { OutputFile } from "../../src/ir/artifact.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { EmitOptions } from "../../src/ir/target.ts";
 import { manifestOf } from "./manifest.ts";
@@ -53,11 +54,13 @@ export function packageLinear(p: Program, options: EmitOptions, module: LinearCo
   const place = options.weights === "file" && !empty ? "file" : module.kind === "js" && !empty ? "text" : "module";
   const manifest = manifestOf(p, name, place);
   const blob = place === "module" ? null : weightsBlob(p);
+  const text = place === "text" ? Buffer.from(blob!).toString("base64") : "";
+  const embedded = place === "module" ? must(D.known(p.plan.sizes.weights), "the size of the weights") : 0;
   const url = (suffix: string): string => `() => new URL(${literal(`./${name}${suffix}`)}, import.meta.url)`;
   const parts = [
     module.kind === "js" ? `js: ${module.source}` : `wasm: ${url(".wasm")}`,
     ...(place === "file" ? [`weights: ${url(".weights")}`] : []),
-    ...(place === "text" ? [`text: "${Buffer.from(blob!).toString("base64")}"`] : []),
+    ...(place === "text" ? [`text: "${text}"`] : []),
   ];
   const loader = `// Made by Ingot.
 const link = ${loaderText("linear", "link")};
@@ -65,17 +68,18 @@ const manifest = ${literal(manifest)};
 export const load = link(manifest, {
 ${parts.map((part) => `${part},\n`).join("")}});
 `;
-  const file = (suffix: string, role: OutputFile["role"], bytes: Uint8Array): OutputFile => ({
+  const file = (suffix: string, role: OutputFile["role"], bytes: Uint8Array, weightBytes = 0): OutputFile => ({
     path: `${name}${suffix}`,
     bytes,
     role,
+    ...(weightBytes > 0 ? { weightBytes } : {}),
   });
   return [
-    file(".mjs", "loader", encoder.encode(loader)),
+    file(".mjs", "loader", encoder.encode(loader), text.length),
     file(".d.ts", "types", encoder.encode(declarations(manifest, module.kind))),
     // The name under which TypeScript looks for the types of an .mjs file.
     file(".d.mts", "types", encoder.encode(`export * from ${literal(`./${name}.js`)};\n`)),
-    ...(module.kind === "wasm" ? [file(".wasm", "code", module.bytes)] : []),
+    ...(module.kind === "wasm" ? [file(".wasm", "code", module.bytes, embedded)] : []),
     ...(place === "file" ? [file(".weights", "weights", blob!)] : []),
   ];
 }

@@ -16,23 +16,30 @@ async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
   const manifest = manifestOf(p, name, place);
   const { plan, wgsl } = planProgram(p, manifest);
   const weights = place === "module" ? null : wordWeights(p);
+  const text = place === "text" ? Buffer.from(weights!).toString("base64") : "";
   const url = (suffix: string): string => `() => new URL(${literal(`./${name}${suffix}`)}, import.meta.url)`;
   const loader = `// Made by Ingot.
 const link = ${loaderText("webgpu", "link")};
 export const load = link({
   plan: ${url(".plan.json")},
   wgsl: ${url(".wgsl")},
-${place === "file" ? `  weights: ${url(".weights")},\n` : ""}${place === "text" ? `  text: "${Buffer.from(weights!).toString("base64")}",\n` : ""}});
+${place === "file" ? `  weights: ${url(".weights")},\n` : ""}${place === "text" ? `  text: "${text}",\n` : ""}});
 `;
   const encoder = new TextEncoder();
-  const file = (suffix: string, role: OutputFile["role"], content: string | Uint8Array): OutputFile => ({
+  const file = (
+    suffix: string,
+    role: OutputFile["role"],
+    content: string | Uint8Array,
+    weightBytes = 0,
+  ): OutputFile => ({
     path: `${name}${suffix}`,
     bytes: typeof content === "string" ? encoder.encode(content) : content,
     role,
+    ...(weightBytes > 0 ? { weightBytes } : {}),
   });
   return {
     files: [
-      file(".mjs", "loader", loader),
+      file(".mjs", "loader", loader, text.length),
       file(".d.ts", "types", declarations(manifest, "wgsl")),
       file(".wgsl", "code", wgsl),
       file(".plan.json", "plan", `${JSON.stringify(plan)}\n`),
