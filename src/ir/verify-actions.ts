@@ -105,7 +105,8 @@ function checkStorage(b: Buffer, buffers: Buffers, at: Place): void {
 
 /**
  * Arguments exist and fit their parameters: number, dtype of the cells, rank, and where they are known the dims and, for storage
- * that both have, the strides. `dim` gives the value of a kernel's dim in the caller's symbols, or null.
+ * that both have, the strides. `dim` gives the value of a kernel's dim in the caller's symbols, or null; `cell` what a buffer's
+ * elements are stored as.
  */
 export function checkArgs(
   k: Kernel,
@@ -113,6 +114,7 @@ export function checkArgs(
   buffers: Buffers,
   dim: (id: SymbolId) => Dim | null,
   at: Place,
+  cell: (d: DType) => DType = cellType,
 ): void {
   at.require(args.length === k.params.length, `has ${args.length} arguments, not ${k.params.length}`);
   const same = (a: Dim, b: Dim): boolean => mayEqual(D.substitute(a, dim), b);
@@ -120,7 +122,7 @@ export function checkArgs(
     const want = k.params[n]!;
     const here = at.in(`argument ${n} "${want.name}"`);
     const b = buffers.get(id) ?? here.fail(`is buffer #${id}, which does not exist`);
-    here.require(cellType(want.dtype) === cellType(b.dtype), `is "${b.name}" of ${b.dtype}, not ${want.dtype}`);
+    here.require(cellType(want.dtype) === cell(b.dtype), `is "${b.name}" of ${b.dtype}, not ${want.dtype}`);
     here.require(
       want.shape.length === b.shape.length,
       `is "${b.name}" of rank ${b.shape.length}, not ${want.shape.length}`,

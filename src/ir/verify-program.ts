@@ -2,6 +2,7 @@ import type { BufferId, SymbolId } from "../base/brand.ts";
 import * as D from "./dim.ts";
 import type { Kernel, Stmt } from "./loops.ts";
 import type { Call, Program } from "./program.ts";
+import { cellType, type DType, is64 } from "./types.ts";
 import { ActionVerifier, checkArgs, checkDims, checkTables, rootOf, seed } from "./verify-actions.ts";
 import { Place } from "./verify-expr.ts";
 import { type KernelStage, verifyKernel } from "./verify-kernel.ts";
@@ -46,11 +47,14 @@ export function verifyProgram(p: Program, kernels: KernelStage = "final"): void 
       place.require(p.plan.offsets.has(rootOf(p.buffers, x.buffer).id), `port "${x.name}" has no place in the plan`);
   }
 
+  // On a target without 64-bit integers no kernel has any: they are stored as 32-bit ones.
+  const wide = p.kernels.some((k) => k.params.some((b) => is64(b.dtype)));
+  const cell = (d: DType): DType => (wide || !is64(d) ? cellType(d) : d === "i64" ? "i32" : "u32");
   const written = p.kernels.map((k) => writtenParams(k));
   const verifier = new ActionVerifier(p, final ? p.plan : null, (c: Call, now, at, use) => {
     const k = p.kernels[c.kernel] ?? at.fail(`calls kernel ${c.kernel} of ${p.kernels.length}`);
     const here = at.in(`call of kernel "${k.name}"`);
-    checkCall(k, c, p, now, here);
+    checkCall(k, c, p, now, cell, here);
     for (const a of c.args) use(a, here);
     for (const n of written[c.kernel]!) writable(p, c.args[n]!, phase, here);
     if (final) checkOverlap(p, k, c, here);
@@ -63,12 +67,19 @@ export function verifyProgram(p: Program, kernels: KernelStage = "final"): void 
   for (const o of p.outputs) checkDims(p.buffers.get(o.buffer)!.shape, after, place.in(`output "${o.name}"`));
 }
 
-function checkCall(k: Kernel, c: Call, p: Program, bound: ReadonlySet<SymbolId>, at: Place): void {
+function checkCall(
+  k: Kernel,
+  c: Call,
+  p: Program,
+  bound: ReadonlySet<SymbolId>,
+  cell: (d: DType) => DType,
+  at: Place,
+): void {
   at.require(c.scalars.length === k.scalars.length, `has ${c.scalars.length} scalars, not ${k.scalars.length}`);
   at.require(c.dims.length === k.dims.length, `has ${c.dims.length} dims, not ${k.dims.length}`);
   checkDims([...c.scalars, ...c.dims], bound, at);
   const values = new Map(k.dims.map((d, n) => [d, c.dims[n]!]));
-  checkArgs(k, c.args, p.buffers, (id) => values.get(id) ?? null, at);
+  checkArgs(k, c.args, p.buffers, (id) => values.get(id) ?? null, at, cell);
 }
 
 function checkOverlap(p: Program, k: Kernel, c: Call, at: Place): void {

@@ -94,6 +94,16 @@ describe("calls", () => {
     });
     broken({ buffers: withBuffers(blocked), run: [call(0, ["x", blocked.id])] }, /which has other blocks/);
   });
+  test("store 64-bit integers as 32-bit ones where no kernel has wider", () => {
+    const [copy, count] = p.kernels as [Kernel, Kernel];
+    const narrow: Kernel = {
+      ...count,
+      params: count.params.map((b) => (b.dtype === "i64" ? { ...b, dtype: "i32" } : b)),
+      body: block(),
+    };
+    verifyProgram({ ...p, kernels: [copy, narrow] });
+    broken({ kernels: [copy, narrow, { ...count, name: "wide" }] }, /argument 1 "n": is "count" of i64, not i32/);
+  });
   test("write only what may be written", () => {
     broken({ init: [call(0, ["ready", "w"], [D.int(2)])] }, /writes "w", a constant/);
     runs([call(0, ["w", "ready"], [D.int(2)])], /writes "ready", a prepared buffer, in run/);
