@@ -127,8 +127,11 @@ export type OpBody<A extends Attrs> =
   | { readonly kind: "loops"; readonly loops: (b: TeBuilder, n: Node<A>) => void }
   /** If, Loop, Scan, recurrent nets: actions. */
   | { readonly kind: "control"; readonly control: (b: TeBuilder, n: Node<A>) => void }
-  /** The output is the input's elements in row-major order under another shape: Reshape, Flatten, Squeeze, Identity. */
-  | { readonly kind: "view" };
+  /**
+   * The output is the input's elements in row-major order under another shape: Reshape, Flatten, Squeeze, Identity. bind: where infer
+   * made symbols for the output's extents, binds them.
+   */
+  | { readonly kind: "view"; readonly bind?: (b: TeBuilder) => void };
 
 export interface OpDef<A extends Attrs> extends OpHead {
   readonly parse: (n: RawNode) => A;

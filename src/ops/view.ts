@@ -1,10 +1,13 @@
 // Ops whose output is the input's elements in row-major order under another shape.
 import * as D from "../ir/dim.ts";
 import type { Dim } from "../ir/dim.ts";
+import * as E from "../ir/expr.ts";
+import { type Expr, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
-import { type InferCtx, type OpDef, op } from "../ir/opdef.ts";
+import { type InferCtx, type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
 import { tensorType, type ValueType } from "../ir/types.ts";
 import { noAttrs, normalAxis, onnx, shapeText, tensor } from "./common.ts";
+import { bindExtents, dimAt, intAt } from "./ints.ts";
 
 function view<A extends Attrs>(type: string, since: readonly number[], parse: OpDef<A>["parse"], shape: (x: readonly Dim[], a: A, ctx: InferCtx) => readonly Dim[]): OpDef<A> {
   return op<A>({
@@ -68,8 +71,24 @@ export const Reshape: OpDef<{ allowZero: boolean; shape?: readonly number[] }> =
     if (!known && rank?.kind !== "int") return ctx.fail("the rank of the new shape is not known at compile time");
     return [tensorType(t.dtype, reshapeDims(t.shape, known ?? Array.from({ length: D.known(rank!)! }, () => null), a.allowZero, ctx))];
   },
-  body: { kind: "view" },
+  body: { kind: "view", bind: bindReshape },
 });
+/** Elements of the new shape that are known only in the run: 0 copies a dim, -1 takes what the others leave. */
+function bindReshape(b: TeBuilder): void {
+  if (!b.has(1)) return;
+  const [x, out] = [b.input(0), b.output(0)];
+  const known = b.known(1);
+  const wanted = out.shape.map((d, k): Expr => {
+    if (dimAt(known, k) && D.known(dimAt(known, k)!) !== -1) return ofDim(d);
+    const e = intAt(b, 1, k);
+    return x.shape[k] ? E.where(E.eq(e, 0), ofDim(x.shape[k]!), e) : e;
+  });
+  bindExtents(b, out.shape, wanted.map((e, k) => {
+    if (dimAt(known, k)) return null;
+    const rest = wanted.filter((_, j) => j !== k).reduce<Expr>((p, q) => E.mul(p, E.where(E.lt(q, 0), E.i32(1), q)), E.i32(1));
+    return E.where(E.lt(e, 0), E.floordiv(ofDim(D.product(x.shape)), rest), e);
+  }));
+}
 export const Identity: OpDef<Record<string, never>> = op({
   name: "Identity",
   onnx: [onnx("Identity", 1, 13, 14, 16, 19, 21, 23, 24, 25)],
