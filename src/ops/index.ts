@@ -2,6 +2,7 @@
 import type { Attrs } from "../ir/graph.ts";
 import type { OpDef } from "../ir/opdef.ts";
 import { contractOps } from "./contract.ts";
+import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
 import { createOps } from "./create.ts";
 import { einsumOps } from "./einsum.ts";
@@ -22,7 +23,7 @@ import { sortOps } from "./sort.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */

@@ -1,0 +1,323 @@
+// If, Loop and Scan: actions around the stages of their body graphs. What a body captures are further inputs of its node, those of the
+// first body before those of the second.
+import { must } from "../base/assert.ts";
+import type { ValueId } from "../base/brand.ts";
+import * as D from "../ir/dim.ts";
+import type { Dim } from "../ir/dim.ts";
+import * as E from "../ir/expr.ts";
+import { load, ofDim } from "../ir/expr.ts";
+import type { Attrs, Graph } from "../ir/graph.ts";
+import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type TeBuilder } from "../ir/opdef.ts";
+import type { Buffer } from "../ir/storage.ts";
+import { tensorType, type TensorType, type ValueType } from "../ir/types.ts";
+import { normalAxis, onnx, shapeText, tensor } from "./common.ts";
+import { dimAt, isFar, scalarOf, toIndex } from "./ints.ts";
+
+const controlOpsets = [11, 13, 16, 19, 21, 23, 24, 25];
+const bodyOf = (n: RawNode, name: string): Graph => n.graph(name) ?? n.fail(`graph "${name}" is missing`);
+function outputType(g: Graph, k: number, fail: (m: string) => never): TensorType {
+  const t = g.values.get(g.outputs[k] ?? fail(`the body has ${g.outputs.length} outputs`))?.type;
+  return t?.kind === "tensor" ? t.tensor : fail(`output ${k} of the body is a ${t?.kind}, which is not supported`);
+}
+function inputType(g: Graph, k: number): TensorType {
+  const t = must(g.values.get(must(g.inputs[k], "an input of the body")), "an input").type;
+  if (t.kind !== "tensor") throw new Error(`input ${k} of the body is a ${t.kind}`);
+  return t.tensor;
+}
+/** An extent seen from outside of a body: its own when every symbol of it is known there, else a new symbol. */
+function outside(d: Dim, ctx: InferCtx): Dim {
+  return [...D.symbolsOf(d)].every((s) => ctx.ranges(s) !== null) ? d : ctx.fresh("body", 0, null);
+}
+/** Binds the symbols of an output's extents that outside() made to what the body's result has. */
+function bindOutside(b: TeBuilder, out: readonly Dim[], inner: readonly Dim[]): void {
+  out.forEach((d, k) => {
+    if (d !== inner[k] && d.kind === "sym" && d.id.startsWith("$")) b.dim(d.id, { value: inner[k]! });
+  });
+}
+const copy = (b: TeBuilder, out: Buffer, from: Buffer): void => b.map(out, (i) => load(from, i));
+/** A bool at compile time, or null. */
+function knownFlag(p: PartialTensor | null): boolean | null {
+  const e = p?.elements[0];
+  return e !== null && e !== undefined && typeof e !== "number" && e.kind === "int" ? e.value !== 0 : null;
+}
+
+type IfAttrs = { readonly then: Graph; readonly otherwise: Graph };
+/**
+ * Branches whose outputs differ in rank: PyTorch writes a squeeze of an axis that may not have extent 1 so. The rest of such a model fits
+ * the first branch alone; a run in which the condition does not hold stops.
+ */
+function onlyThen(a: IfAttrs): boolean {
+  return a.then.outputs.some((_, k) => outputType(a.then, k, fail).shape.length !== outputType(a.otherwise, k, fail).shape.length);
+}
+const fail = (m: string): never => { throw new Error(m); };
+
+/** A condition that is known leaves one branch. */
+export const If: OpDef<IfAttrs> = op({
+  name: "If",
+  onnx: [onnx("If", 1, ...controlOpsets)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: (n) => ({ then: bodyOf(n, "then_branch"), otherwise: bodyOf(n, "else_branch") }),
+  bodies: () => ({ then_branch: { inputs: [], carried: [] }, else_branch: { inputs: [], carried: [] } }),
+  infer: (_x, a, ctx): readonly ValueType[] => {
+    const flag = knownFlag(ctx.known(0));
+    if (flag !== null) {
+      const g = flag ? a.then : a.otherwise;
+      return g.outputs.map((id, k) => {
+        const t = outputType(g, k, ctx.fail);
+        const known = g.values.get(id)?.known;
+        if (known) ctx.give(k, known);
+        return tensorType(t.dtype, t.shape.map((d) => outside(d, ctx)));
+      });
+    }
+    if (a.then.outputs.length !== a.otherwise.outputs.length) ctx.fail("the branches have different numbers of outputs");
+    return a.then.outputs.map((_, k) => {
+      const [p, q] = [outputType(a.then, k, ctx.fail), outputType(a.otherwise, k, ctx.fail)];
+      if (onlyThen(a)) return tensorType(p.dtype, p.shape.map((d) => outside(d, ctx)));
+      if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype}${shapeText(p.shape)} in one branch and ${q.dtype}${shapeText(q.shape)} in the other`);
+      return tensorType(p.dtype, p.shape.map((d, j) => (d === q.shape[j] ? outside(d, ctx) : ctx.fresh("if", 0, null))));
+    });
+  },
+  body: {
+    kind: "control",
+    control: (b, n) => {
+      const { then, otherwise } = n.attrs;
+      const captured = (from: number, g: Graph): Buffer[] => g.inputs.map((_, k) => b.input(from + k));
+      const branch = (g: Graph, from: number) => (): void => {
+        const results = b.inline(g, captured(from, g));
+        results.forEach((r, k) => {
+          if (!b.wants(k)) return;
+          bindOutside(b, b.output(k).shape, r.shape);
+          copy(b, b.output(k), r);
+        });
+      };
+      const [first, second] = [branch(then, 1), branch(otherwise, 1 + then.inputs.length)];
+      const flag = knownFlag(b.known(0));
+      if (flag !== null) (flag ? first : second)();
+      else if (onlyThen(n.attrs)) {
+        const taken = b.temp("taken", "i32", [D.one]);
+        b.map(taken, () => E.to("i32", scalarOf(b.input(0))));
+        b.dim(b.symbol("taken").id, { buffer: taken, index: D.zero }, 1, 1);
+        first();
+      } else b.ifElse(b.input(0), first, second);
+    },
+  },
+});
+
+/** carried: how many values are carried; the node's further inputs are captures. */
+type LoopAttrs = { readonly body: Graph; readonly carried: number };
+/** Whether a body leaves its condition (input 1) as it is, or sets it to true. */
+function alwaysGoesOn(g: Graph): boolean {
+  let id: ValueId = must(g.outputs[0], "the condition");
+  for (;;) {
+    if (id === g.inputs[1]) return true;
+    const v = g.values.get(id);
+    if (knownFlag(v?.known ?? null) === true) return true;
+    const maker = g.nodes.find((n) => n.outputs.includes(id));
+    const from = maker?.inputs[0];
+    if (maker?.def.name !== "Identity" || from === null || from === undefined) return false;
+    id = from;
+  }
+}
+/** The number of iterations: a Dim, "unlimited", or null when it is known only in the run. */
+function tripOf(known: PartialTensor | null, given: boolean): Dim | "unlimited" | null {
+  if (!given) return "unlimited";
+  const d = dimAt(known, 0);
+  return d && isFar(d) && D.known(d)! > 0 ? "unlimited" : d;
+}
+/** Inputs: trip count, condition, then what is carried. The body's: iteration, condition, carried; outputs: condition, carried, scanned. */
+export const Loop: OpDef<LoopAttrs> = op({
+  name: "Loop",
+  onnx: [onnx("Loop", 1, ...controlOpsets)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: (n) => ({ body: bodyOf(n, "body"), carried: n.inputCount - 2 }),
+  bodies: (x) => ({
+    body: {
+      inputs: [tensorType("i64", []), tensorType("bool", []), ...x.slice(2).map((t, k) => t ?? missing(k + 2))],
+      carried: x.slice(2).map((_, k) => [k + 2, k + 1] as const),
+    },
+  }),
+  infer: (x, a, ctx): readonly ValueType[] => {
+    const { carried } = a;
+    const finals = Array.from({ length: carried }, (_, k) => {
+      const t = inputType(a.body, k + 2);
+      const first = tensor(x, k + 2, ctx);
+      if (first.dtype !== t.dtype) ctx.fail(`the carried value ${k} is ${first.dtype} at first and ${t.dtype} in the body`);
+      return tensorType(t.dtype, t.shape.map((d) => outside(d, ctx)));
+    });
+    const trip = tripOf(ctx.known(0), (x[0] ?? null) !== null);
+    const counted = goesOn(x[1] ?? null, ctx.known(1), a.body) && trip !== null && trip !== "unlimited";
+    const length = counted ? D.simplify(D.max(D.zero, trip), ctx.ranges) : ctx.fresh("trip", 0, null);
+    const scanned = a.body.outputs.slice(1 + carried).map((_, k) => {
+      const t = outputType(a.body, 1 + carried + k, ctx.fail);
+      return tensorType(t.dtype, [length, ...t.shape.map((d) => outside(d, ctx))]);
+    });
+    return [...finals, ...scanned];
+  },
+  body: { kind: "control", control: (b, n) => lowerLoop(b, n.attrs, n.outputs.length) },
+});
+function missing(k: number): never {
+  throw new Error(`input ${k} is missing`);
+}
+function goesOn(given: ValueType | null, known: PartialTensor | null, g: Graph): boolean {
+  return (given === null || knownFlag(known) === true) && alwaysGoesOn(g);
+}
+
+function lowerLoop(b: TeBuilder, { body: g, carried }: LoopAttrs, outputs: number): void {
+  const given = tripOf(b.known(0), b.has(0));
+  const steady = goesOn(b.types.inputs[1] ?? null, b.known(1), g);
+  let trip: Dim | null = given === "unlimited" ? null : given;
+  if (given === null) {
+    const limit = b.temp("trip", "i32", [D.one]);
+    b.map(limit, () => E.max(toIndex(scalarOf(b.input(0))), 0));
+    const s = b.symbol("trip");
+    b.dim(s.id, { buffer: limit, index: D.zero });
+    trip = s.dim;
+  }
+  const scans = Array.from({ length: Math.max(0, outputs - carried) }, (_, k) => carried + k).filter((k) => b.wants(k));
+  const length = scans.length > 0 ? b.output(scans[0]!).shape[0]! : null;
+  const early = !steady || trip === null;
+  // Scan outputs need their shape before they are written. Where a condition may end the loop early, or the body's data decide, a run
+  // without them finds it out.
+  const inner = (k: number): readonly Dim[] => outputType(g, 1 + k, fail).shape;
+  const open = scans.flatMap((k) => b.output(k).shape.slice(1).flatMap((d, j) => (d !== inner(k)[j] && d.kind === "sym" ? [{ k, j, id: d.id }] : [])));
+  if (length && (early || open.length > 0)) {
+    const count = b.temp("iterations", "i32", [D.one]);
+    b.map(count, () => E.i32(0));
+    for (const o of open) b.dim(o.id, { value: D.zero });
+    runLoop(b, g, carried, trip, steady, (results, now) => {
+      b.map(count, () => E.add(ofDim(now), 1));
+      for (const o of open) b.dim(o.id, { value: results[1 + o.k]!.shape[o.j]! });
+    });
+    if (early) b.dim(symbolOf(length), { buffer: count, index: D.zero });
+  } else if (length && trip) bindOutside(b, [length], [D.max(D.zero, trip)]);
+  const state = runLoop(b, g, carried, length && early ? length : trip, steady || (length !== null && early), (results, now) => {
+    for (const k of scans) {
+      const out = b.output(k);
+      const from = results[1 + k]!;
+      const part = b.part(out, `${out.name}.iteration`, [now, ...from.shape.map(() => D.zero)], [D.one, ...out.shape.slice(1)]);
+      b.map(part, (i) => load(from, i.slice(1)));
+    }
+  });
+  for (let k = 0; k < carried; k++) {
+    if (!b.wants(k)) continue;
+    bindOutside(b, b.output(k).shape, state[k]!.shape);
+    copy(b, b.output(k), state[k]!);
+  }
+}
+/**
+ * The loop itself. Carried values are pairs of buffers that swap. A dim that changes is a symbol of the body's input, bound anew at the
+ * end of each iteration. Returns the buffers of the final values.
+ */
+function runLoop(b: TeBuilder, g: Graph, carried: number, trip: Dim | null, steady: boolean, each: (results: readonly Buffer[], now: Dim) => void): readonly Buffer[] {
+  const captures = g.inputs.slice(2 + carried).map((_, k) => b.input(2 + carried + k));
+  const types = Array.from({ length: carried }, (_, k) => inputType(g, k + 2));
+  const changing = (t: TensorType, first: readonly Dim[]): number[] => t.shape.flatMap((d, j) => (d !== first[j] && d.kind === "sym" && d.id.startsWith("$carried.") ? [j] : []));
+  const now = types.map((t, k) => {
+    const first = b.input(k + 2);
+    for (const j of changing(t, first.shape)) b.dim(symbolOf(t.shape[j]!), { value: first.shape[j]! });
+    const buffer = b.temp(`carried${k}`, t.dtype, t.shape);
+    copy(b, buffer, first);
+    return buffer;
+  });
+  // The same dims as those of the value itself: a symbol of its own stands for what one iteration leaves.
+  const left = types.map((t, k) => t.shape.map((d, j) => (changing(t, b.input(k + 2).shape).includes(j) ? b.symbol("left") : { id: null, dim: d })));
+  const next = types.map((t, k) => b.temp(`next${k}`, t.dtype, left[k]!.map((s) => s.dim)));
+  const flag = steady ? null : b.temp("condition", "bool", []);
+  if (flag) b.map(flag, () => (b.has(1) ? scalarOf(b.input(1)) : E.constant("bool", 1)));
+  const always = b.temp("always", "bool", []);
+  if (!flag) b.map(always, () => E.constant("bool", 1));
+  const counter = b.symbol("iteration");
+  b.loop({ trip, cond: flag, counter: counter.id, swap: now.map((x, k) => [x, next[k]!] as const) }, () => {
+    const iteration = b.temp("iteration", inputType(g, 0).dtype, []);
+    b.map(iteration, () => E.to(iteration.dtype, ofDim(counter.dim)));
+    const results = b.inline(g, [iteration, flag ?? always, ...now, ...captures]);
+    left.forEach((dims, k) => dims.forEach((s, j) => { if (s.id !== null) b.dim(s.id, { value: results[k + 1]!.shape[j]! }); }));
+    each(results, counter.dim);
+    next.forEach((x, k) => copy(b, x, results[k + 1]!));
+    if (flag) b.map(flag, () => scalarOf(results[0]!));
+    left.forEach((dims, k) => dims.forEach((s, j) => { if (s.id !== null) b.dim(symbolOf(types[k]!.shape[j]!), { value: s.dim }); }));
+  });
+  return now;
+}
+function symbolOf(d: Dim): D.Sym["id"] {
+  if (d.kind !== "sym") throw new Error(`${d.key} is no symbol`);
+  return d.id;
+}
+
+type ScanAttrs = {
+  readonly body: Graph; readonly states: number; readonly scans: number;
+  readonly inputAxes: readonly number[]; readonly outputAxes: readonly number[]; readonly inputReversed: readonly number[]; readonly outputReversed: readonly number[];
+};
+const axisOf = (axes: readonly number[], k: number, rank: number): number => ((axes[k] ?? 0) < 0 ? axes[k]! + rank : (axes[k] ?? 0));
+/** Inputs: states, then tensors to walk along an axis. The body's outputs: states, then slices of the scan outputs. */
+export const Scan: OpDef<ScanAttrs> = op({
+  name: "Scan",
+  onnx: [onnx("Scan", 9, ...controlOpsets)],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: (n) => ({
+    body: bodyOf(n, "body"), scans: n.int("num_scan_inputs"), states: n.inputCount - n.int("num_scan_inputs"),
+    inputAxes: n.ints("scan_input_axes") ?? [], outputAxes: n.ints("scan_output_axes") ?? [],
+    inputReversed: n.ints("scan_input_directions") ?? [], outputReversed: n.ints("scan_output_directions") ?? [],
+  }),
+  bodies: (x, n) => {
+    const states = x.length - n.int("num_scan_inputs");
+    const axes = n.ints("scan_input_axes") ?? [];
+    const inputs = x.map((t, k): ValueType => {
+      if (t?.kind !== "tensor") return n.fail(`input ${k} is no tensor`);
+      if (k < states) return t;
+      const axis = normalAxis(axes[k - states] ?? 0, t.tensor.shape.length, n);
+      return tensorType(t.tensor.dtype, t.tensor.shape.filter((_, j) => j !== axis));
+    });
+    return { body: { inputs, carried: Array.from({ length: states }, (_, k) => [k, k] as const) } };
+  },
+  infer: (x, a, ctx): readonly ValueType[] => {
+    const first = tensor(x, a.states, ctx);
+    const length = first.shape[axisOf(a.inputAxes, 0, first.shape.length)]!;
+    return a.body.outputs.map((_, k) => {
+      const t = outputType(a.body, k, ctx.fail);
+      if (k < a.states) {
+        return tensorType(t.dtype, tensor(x, k, ctx).shape);
+      }
+      if (t.shape.some((d) => [...D.symbolsOf(d)].some((s) => ctx.ranges(s) === null))) ctx.fail(`the shape of scan output ${k - a.states} depends on data inside of the body`);
+      const axis = normalAxis(a.outputAxes[k - a.states] ?? 0, t.shape.length + 1, ctx);
+      return tensorType(t.dtype, [...t.shape.slice(0, axis), length, ...t.shape.slice(axis)]);
+    });
+  },
+  body: { kind: "control", control: (b, n) => lowerScan(b, n.attrs) },
+});
+function lowerScan(b: TeBuilder, a: ScanAttrs): void {
+  const { body: g, states, scans } = a;
+  const walked = Array.from({ length: scans }, (_, k) => b.input(states + k));
+  const axes = walked.map((x, k) => axisOf(a.inputAxes, k, x.shape.length));
+  const length = walked[0]!.shape[axes[0]!]!;
+  const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
+  const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
+  // A state keeps its shape: what the importer took for a change are two ways to write one extent.
+  now.forEach((s, k) => inputType(g, k).shape.forEach((d, j) => { if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$")) b.dim(d.id, { value: s.shape[j]! }); }));
+  const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
+  now.forEach((s, k) => copy(b, s, b.input(k)));
+  const counter = b.symbol("scan");
+  const time = (reversed: readonly number[], k: number): Dim => (reversed[k] ? D.sub(D.sub(length, D.one), counter.dim) : counter.dim);
+  b.loop({ trip: length, cond: null, counter: counter.id, swap: now.map((s, k) => [s, next[k]!] as const) }, () => {
+    const slices = walked.map((x, k) => {
+      const slice = b.temp(`${x.name}.slice`, x.dtype, x.shape.filter((_, j) => j !== axes[k]));
+      b.map(slice, (i) => load(x, [...i.slice(0, axes[k]), ofDim(time(a.inputReversed, k)), ...i.slice(axes[k])]));
+      return slice;
+    });
+    const results = b.inline(g, [...now, ...slices, ...captures]);
+    results.slice(states).forEach((from, k) => {
+      if (!b.wants(states + k)) return;
+      const out = b.output(states + k);
+      const axis = axisOf(a.outputAxes, k, out.shape.length);
+      const part = b.part(out, `${out.name}.step`, out.shape.map((_, j) => (j === axis ? time(a.outputReversed, k) : D.zero)), out.shape.map((d, j) => (j === axis ? D.one : d)));
+      b.map(part, (i) => load(from, i.filter((_, j) => j !== axis)));
+    });
+    next.forEach((s, k) => copy(b, s, results[k]!));
+  });
+  now.forEach((s, k) => { if (b.wants(k)) copy(b, b.output(k), s); });
+}
+
+export const controlOps: readonly OpDef<Attrs>[] = [If, Loop, Scan] as unknown as readonly OpDef<Attrs>[];
