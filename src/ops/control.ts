@@ -276,11 +276,13 @@ export const Scan: OpDef<ScanAttrs> = op({
   infer: (x, a, ctx): readonly ValueType[] => {
     const first = tensor(x, a.states, ctx);
     const length = first.shape[axisOf(a.inputAxes, 0, first.shape.length)]!;
+    // A state keeps its shape: what the importer took for a change are two ways to write one extent.
+    const same = new Map<string, Dim>();
+    for (let k = 0; k < a.states; k++) inputType(a.body, k).shape.forEach((d, j) => { if (d.kind === "sym") same.set(d.id, tensor(x, k, ctx).shape[j]!); });
     return a.body.outputs.map((_, k) => {
-      const t = outputType(a.body, k, ctx.fail);
-      if (k < a.states) {
-        return tensorType(t.dtype, tensor(x, k, ctx).shape);
-      }
+      const own = outputType(a.body, k, ctx.fail);
+      if (k < a.states) return tensorType(own.dtype, tensor(x, k, ctx).shape);
+      const t = { dtype: own.dtype, shape: own.shape.map((d) => D.substitute(d, (id) => (id.startsWith("$carried.") ? (same.get(id) ?? null) : null))) };
       if (t.shape.some((d) => [...D.symbolsOf(d)].some((s) => ctx.ranges(s) === null))) ctx.fail(`the shape of scan output ${k - a.states} depends on data inside of the body`);
       const axis = normalAxis(a.outputAxes[k - a.states] ?? 0, t.shape.length + 1, ctx);
       return tensorType(t.dtype, [...t.shape.slice(0, axis), length, ...t.shape.slice(axis)]);
@@ -295,7 +297,6 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
   const length = walked[0]!.shape[axes[0]!]!;
   const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
   const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
-  // A state keeps its shape: what the importer took for a change are two ways to write one extent.
   now.forEach((s, k) => inputType(g, k).shape.forEach((d, j) => { if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$")) b.dim(d.id, { value: s.shape[j]! }); }));
   const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
   now.forEach((s, k) => copy(b, s, b.input(k)));
