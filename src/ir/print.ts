@@ -5,7 +5,8 @@
 // a use when several things have that name. `x, ...` is a list, [x] may be missing; N..M is a range (without M: no upper end).
 //
 //   graph    graph @NAME(%VALUE, ...) -> %x where SYMBOL, ... { VALUE*  NODE* }          several outputs: (%x, %y)
-//   VALUE    %NAME#ID: TYPE [known [DIM | FLOAT | ?, ...] | unknown] [= const DATA]      unknown: less than its constant says
+//   VALUE    %NAME#ID: TYPE [known (dims) [DIM | FLOAT | ?, ...] | unknown] [= const DATA]   unknown: not even what its constant says;
+//            dims of what is known where they are not those of the type
 //   NODE     VALUE | _, ... = OP#ID(%x | _, ...) [{NAME = ATTR, ...}] LOC                no output: () = OP(...)
 //   ATTR     1 | 0.5 | 5n | true | "text" | [ATTR, ...] | tensor DTYPE[dims] DATA | type DTYPE[DIM, ...] | graph
 //   TYPE     f32[N, 4] | seq(TYPE) | optional(TYPE)
