@@ -1,6 +1,7 @@
 // Prints dims as int64_t expressions: plain arithmetic where bounds of the symbols exclude an overflow, else checked helpers that set `bad`.
-import type { SymbolId } from "../../src/base/brand.ts";
+
 import { unreachable } from "../../src/base/assert.ts";
+import type { SymbolId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Code } from "./code.ts";
@@ -77,15 +78,13 @@ function print(d: Dim, symbol: (id: SymbolId) => SymbolText): Bounded {
     }
     case "floordiv": {
       const [a, by] = [of(d.a), of(d.by)];
-      const code =
-        a.low >= 0 && by.low > 0 ? product(a.code, "/", by.code) : call("ig_floordiv_i64", a.code, by.code);
+      const code = a.low >= 0 && by.low > 0 ? product(a.code, "/", by.code) : call("ig_floordiv_i64", a.code, by.code);
       const most = Math.max(Math.abs(a.low), Math.abs(a.high));
       return { code, low: a.low >= 0 && by.low >= 0 ? 0 : -most, high: most };
     }
     case "mod": {
       const [a, by] = [of(d.a), of(d.by)];
-      const code =
-        a.low >= 0 && by.low > 0 ? product(a.code, "%", by.code) : call("ig_floormod_i64", a.code, by.code);
+      const code = a.low >= 0 && by.low > 0 ? product(a.code, "%", by.code) : call("ig_floormod_i64", a.code, by.code);
       return { code, low: Math.min(0, by.low + 1), high: Math.max(0, by.high - 1) };
     }
     default:

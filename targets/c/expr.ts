@@ -1,7 +1,8 @@
 // Prints expressions of a kernel. Values of i32 are plain C where no overflow is possible, else calls of wrapping helpers; an index is
 // computed in ptrdiff_t, where its sum is exact.
-import type { BufferId } from "../../src/base/brand.ts";
+
 import { assert, InternalError, must, unreachable } from "../../src/base/assert.ts";
+import type { BufferId } from "../../src/base/brand.ts";
 import type { BinaryOp, UnaryOp } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
@@ -9,7 +10,19 @@ import type { DType } from "../../src/ir/types.ts";
 import { is64, isFloat } from "../../src/ir/types.ts";
 import type { Code } from "./code.ts";
 import {
-  atom, bind, call, castTo, choose, infix, literal, narrowRange, prefix, product, sum, tight, valueType,
+  atom,
+  bind,
+  call,
+  castTo,
+  choose,
+  infix,
+  literal,
+  narrowRange,
+  prefix,
+  product,
+  sum,
+  tight,
+  valueType,
 } from "./code.ts";
 import type { Ranges } from "./ranges.ts";
 

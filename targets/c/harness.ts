@@ -50,7 +50,9 @@ export async function findCompiler(): Promise<string> {
     const r = await execute(cc, ["--version"]);
     if (r !== null && r.code === 0) return cc;
   }
-  throw new UnavailableError(own ? `the C compiler $CC, ${own}, does not run` : "there is no C compiler: none of cc, gcc, clang runs");
+  throw new UnavailableError(
+    own ? `the C compiler $CC, ${own}, does not run` : "there is no C compiler: none of cc, gcc, clang runs",
+  );
 }
 
 const common = `#include <stdio.h>
@@ -112,7 +114,13 @@ function inputOf(run: CRun, f: Field): Tensor {
 }
 
 /** The function that prepares a ctx and does all runs of a case. */
-function caseFunction(c: CCase, index: number, api: Interface, split: boolean, bench: { readonly minMs: number } | null): string {
+function caseFunction(
+  c: CCase,
+  index: number,
+  api: Interface,
+  split: boolean,
+  bench: { readonly minMs: number } | null,
+): string {
   const { name, upper } = api;
   const weightsFile = c.files.some((f) => f.role === "weights");
   const fixedArena = api.arena === null ? null : Math.max(api.arena, minArenaBytes);
@@ -127,11 +135,17 @@ function caseFunction(c: CCase, index: number, api: Interface, split: boolean, b
   if (weightsFile) lines.push(`  ctx.weights = read_file("${c.name}.weights", ${upper}_WEIGHTS_BYTES);`);
   if (api.prepared > 0) lines.push(`  ctx.prepared = allocate(${upper}_PREPARED_BYTES);`);
   c.runs.forEach((run, r) => {
-    lines.push("  {", `    ${name}_in in;`, `    ${name}_out out;`, "    memset(&in, 0, sizeof in);", "    memset(&out, 0, sizeof out);");
+    lines.push(
+      "  {",
+      `    ${name}_in in;`,
+      `    ${name}_out out;`,
+      "    memset(&in, 0, sizeof in);",
+      "    memset(&out, 0, sizeof out);",
+    );
     api.inputs.forEach((f, i) => {
       const t = inputOf(run, f);
       lines.push(`    in.${f.name} = (const ${f.type} *)read_file("${inputFile(index, r, i)}", ${t.bytes.length});`);
-      if (f.dims) t.dims.forEach((d, a) => lines.push(`    in.${f.dims}[${a}] = ${d};`));
+      if (f.dims) lines.push(...t.dims.map((d, a) => `    in.${f.dims}[${a}] = ${d};`));
     });
     lines.push(
       `    ctx.seed = ${(run.seed ?? 0) >>> 0}u;`,
@@ -143,7 +157,8 @@ function caseFunction(c: CCase, index: number, api: Interface, split: boolean, b
     if (c.program.init.length > 0 && r === 0) lines.push(`    if (status == 0) status = ${name}_init(&ctx);`);
     if (hasShapes(api)) lines.push(`    if (status == 0) status = ${name}_shapes(&in, &out);`);
     lines.push("    if (status == 0) {");
-    for (const f of api.outputs) if (!f.dynamic) lines.push(`      out.${f.name} = (${f.type} *)allocate(${bytesOf(f)});`);
+    for (const f of api.outputs)
+      if (!f.dynamic) lines.push(`      out.${f.name} = (${f.type} *)allocate(${bytesOf(f)});`);
     lines.push(`      status = ${name}_run(&ctx, &in, &out);`);
     if (api.usesHeap) {
       // The heap shows what it needs as it goes.
@@ -165,7 +180,14 @@ function caseFunction(c: CCase, index: number, api: Interface, split: boolean, b
       lines.push(
         `    if (status != 0) printf("{\\"status\\":%d}\\n", status);`,
         "    else {",
-        `      printf("{\\"status\\":0,\\"dims\\":[${format}]}\\n"${count > 0 ? `, ${dims.flat().map((d) => `(int)${d}`).join(", ")}` : ""});`,
+        `      printf("{\\"status\\":0,\\"dims\\":[${format}]}\\n"${
+          count > 0
+            ? `, ${dims
+                .flat()
+                .map((d) => `(int)${d}`)
+                .join(", ")}`
+            : ""
+        });`,
         ...api.outputs.map((f, o) => `      write_file("${outputFile(index, r, o)}", out.${f.name}, ${bytesOf(f)});`),
         "    }",
       );
@@ -234,8 +256,13 @@ async function inFolder<T>(
     if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
     if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
     const ran = must(await execute(join(folder, "model"), [], folder), "the program that was just built");
-    if (ran.code !== 0) throw new InternalError(`the compiled model stops with ${ran.code}:\n${ran.stderr.slice(0, 8000)}`);
-    return await read(folder, apis, ran.stdout.split("\n").filter((l) => l !== ""));
+    if (ran.code !== 0)
+      throw new InternalError(`the compiled model stops with ${ran.code}:\n${ran.stderr.slice(0, 8000)}`);
+    return await read(
+      folder,
+      apis,
+      ran.stdout.split("\n").filter((l) => l !== ""),
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -304,7 +331,12 @@ export async function benchC(
   const build: CBuild = { ...options, flags: options.flags ?? ["-std=c11", "-O3", "-march=native"] };
   const bench = { minMs: options.minMs ?? 500 };
   return inFolder([{ program, files, name: options.name, runs: [options] }], build, bench, (_, _apis, lines) => {
-    const line = JSON.parse(must(lines[0], "a result line")) as { status: number; median: number; min: number; runs: number };
+    const line = JSON.parse(must(lines[0], "a result line")) as {
+      status: number;
+      median: number;
+      min: number;
+      runs: number;
+    };
     check(line.status);
     return Promise.resolve({ medianMs: line.median, minMs: line.min, runs: line.runs });
   });

@@ -1,21 +1,31 @@
 // The C target: NAME.c, NAME.h and, with weights beside, NAME.weights. C11 that is C++ as well; no allocation, no I/O, no state.
 import type { OutputFile } from "../../src/ir/artifact.ts";
+import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { Action, Call, Program } from "../../src/ir/program.ts";
 import type { EmitOptions, Emitted, Target, TargetInfo } from "../../src/ir/target.ts";
-import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { weightsBlob } from "../loader/weights.ts";
 import { interfaceOf, printHeader } from "./interface.ts";
 import { identifier, Names, quoted } from "./names.ts";
 import { PlanSymbols, printPlan } from "./plan.ts";
+import { preludeFor } from "./prelude.ts";
 import type { Printed } from "./print.ts";
 import { printKernel, Tables } from "./print.ts";
-import { preludeFor } from "./prelude.ts";
 import { printBody } from "./run.ts";
 import { stringLiteral } from "./weights.ts";
 
 const natives: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
-  "sqrt", "abs", "neg", "floor", "ceil", "round", "trunc", "recip", "not", "bitnot", "isnan",
+  "sqrt",
+  "abs",
+  "neg",
+  "floor",
+  "ceil",
+  "round",
+  "trunc",
+  "recip",
+  "not",
+  "bitnot",
+  "isnan",
 ]);
 const registers: ReadonlySet<DType> = new Set<DType>(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]);
 
@@ -74,7 +84,10 @@ const firstLines = `/* Whether a product and a sum are fused stands in the text:
 #pragma clang diagnostic ignored "-Wconstant-logical-operand"
 #endif`;
 
-function printSource(p: Program, options: EmitOptions): { source: string; header: string; weights: Uint8Array } {
+function printSource(
+  p: Program,
+  options: EmitOptions,
+): { source: string; header: string; weights: Uint8Array; embedded: number } {
   const api = interfaceOf(p, options.name);
   const weights = weightsBlob(p);
   const embed = options.weights === "embed" && weights.length > 0;
@@ -91,25 +104,24 @@ function printSource(p: Program, options: EmitOptions): { source: string; header
     // Builtins have plain names, kernels never: k07_conv.
     const own = identifier(kernel.name);
     const name = names.fresh(/^k\d/.test(own) ? own : `k_${own}`, ["_args", "_part", "_all"]);
-    kernels.set(k, printKernel(kernel, name, { names, tables, ctx: `const ${api.name}_ctx *`, strict: options.strict }));
+    kernels.set(
+      k,
+      printKernel(kernel, name, { names, tables, ctx: `const ${api.name}_ctx *`, strict: options.strict }),
+    );
   }
   const symbols = new PlanSymbols(p);
   const plan = printPlan(p, api, symbols);
   const context = { program: p, api, symbols, kernels, embedded: array, align };
-  const bodies = [
-    ...(hasInit ? [printBody(context, "init", p.init)] : []),
-    printBody(context, "run", p.run),
-  ];
+  const bodies = [...(hasInit ? [printBody(context, "init", p.init)] : []), printBody(context, "run", p.run)];
   const code = [...tables.lines, ...[...kernels.values()].map((k) => k.text), plan, ...bodies].filter((t) => t !== "");
+  const literal = array === null ? "" : stringLiteral(weights);
   const data =
-    array === null
-      ? []
-      : [`static const unsigned char ${array}[${weights.length + 1}] IG_ALIGN(64) =\n${stringLiteral(weights)};`];
+    array === null ? [] : [`static const unsigned char ${array}[${weights.length + 1}] IG_ALIGN(64) =\n${literal};`];
   const byteOrder =
     weights.length === 0
       ? []
       : [
-          "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n#error \"the weights are little-endian\"\n#endif",
+          '#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n#error "the weights are little-endian"\n#endif',
         ];
   const source = [
     `/* The model ${quoted(options.name)}, compiled to C by Ingot. Do not compile it with -ffast-math: infinities and NaNs matter. */`,
@@ -124,15 +136,21 @@ function printSource(p: Program, options: EmitOptions): { source: string; header
     source: `${source.filter((t) => t !== "").join("\n\n")}\n`,
     header: printHeader(api, options.weights, hasInit, options.name),
     weights,
+    embedded: literal.length,
   };
 }
 
 /** Emits C for a program whose plan keeps inputs and outputs in the caller's memory (ioInArena false). */
 async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
-  const { source, header, weights } = printSource(p, options);
+  const { source, header, weights, embedded } = printSource(p, options);
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
   const files: OutputFile[] = [
-    { path: `${options.name}.c`, bytes: encode(source), role: "code" },
+    {
+      path: `${options.name}.c`,
+      bytes: encode(source),
+      role: "code",
+      ...(embedded > 0 ? { weightBytes: embedded } : {}),
+    },
     { path: `${options.name}.h`, bytes: encode(header), role: "types" },
   ];
   if (options.weights === "file" && weights.length > 0)

@@ -120,7 +120,9 @@ export function printHeader(i: Interface, weights: "embed" | "file", hasInit: bo
     "",
   );
   if (i.arena !== null)
-    out(`#define ${upper}_ARENA_BYTES ${Math.max(i.arena, minArenaBytes)}${i.usesHeap ? " /* at least; see arena_needed */" : ""}`);
+    out(
+      `#define ${upper}_ARENA_BYTES ${Math.max(i.arena, minArenaBytes)}${i.usesHeap ? " /* at least; see arena_needed */" : ""}`,
+    );
   if (i.weights > 0) out(`#define ${upper}_WEIGHTS_BYTES ${i.weights}`);
   if (i.prepared > 0) out(`#define ${upper}_PREPARED_BYTES ${i.prepared}`);
   if (i.arena !== null || i.weights > 0 || i.prepared > 0) out("");

@@ -63,9 +63,8 @@ export function indexLets(body: Stmt): ReadonlySet<string> {
   // By variable: the lets whose index-like value uses it; null: a use as a value.
   const uses = new Map<string, Set<string | null>>();
   const use = (name: string, by: string | null): void => {
-    let set = uses.get(name);
-    if (!set) uses.set(name, (set = new Set()));
-    set.add(by);
+    const set = uses.get(name) ?? new Set();
+    uses.set(name, set.add(by));
   };
   const seen = new Set<LoopExpr>();
   const asValue = (e: LoopExpr): void => {
@@ -131,13 +130,13 @@ export function sharedNodes(
   const count = new Map<LoopExpr, number>();
   const order: LoopExpr[] = [];
   const loads = new Map<LoopExpr, boolean>();
-  /** Counts an edge to e; true when e holds a load of memory. */
+  /** Counts an edge to e; true when e holds a load of memory or of a table. */
   const walk = (e: LoopExpr): boolean => {
     if (e.kind === "const" || e.kind === "var" || (e.kind === "load" && isLocal(e.buffer))) return false;
     count.set(e, (count.get(e) ?? 0) + 1);
     const known = loads.get(e);
     if (known !== undefined) return known;
-    let found = e.kind === "load";
+    let found = e.kind === "load" || e.kind === "table";
     if (e.kind === "load" || e.kind === "table") for (const i of operands(e)) found = walkIndex(indexBase(i)) || found;
     else for (const x of operands(e)) found = walk(x) || found;
     loads.set(e, found);

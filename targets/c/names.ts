@@ -37,9 +37,9 @@ export class Names {
     for (const x of all(s)) this.#taken.add(x);
     return s;
   }
-  /** A scope inside this one. */
-  inner(): Names {
-    return new Names(this.#taken);
+  /** A scope inside this one, with more names taken. */
+  inner(taken: readonly string[] = []): Names {
+    return new Names([...this.#taken, ...taken]);
   }
 }
 

@@ -16,7 +16,8 @@ const seed = "$seed" as SymbolId;
 
 /** The symbols whose values follow from the dims of the inputs: members of `struct plan`, and how bodies name them. */
 export class PlanSymbols {
-  readonly #members: Map<SymbolId, { readonly member: string; readonly low: number; readonly high: number }> = new Map();
+  readonly #members: Map<SymbolId, { readonly member: string; readonly low: number; readonly high: number }> =
+    new Map();
   readonly members: string[] = [];
   readonly #names: Names = new Names(["arena"]);
 
@@ -77,7 +78,8 @@ export function printPlan(p: Program, i: Interface, symbols: PlanSymbols): strin
   };
   for (const l of p.plan.lets) define(l.id, l.value);
   layout.push(`  p->arena = ${printDim(p.plan.sizes.arena, symbol).code.s};`);
-  const badness = (lines: readonly string[]): string[] => (lines.some((l) => l.includes("bad")) ? ["  int bad = 0;"] : []);
+  const badness = (lines: readonly string[]): string[] =>
+    lines.some((l) => l.includes("bad")) ? ["  int bad = 0;"] : [];
   const out = [
     "/* What follows from the dims of the inputs: dims, byte offsets and the size of the arena. */",
     "struct plan {",

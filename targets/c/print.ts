@@ -11,7 +11,7 @@ import { atom, cellName, literal, narrowRange, sum, valueType } from "./code.ts"
 import type { Home, Scope } from "./expr.ts";
 import { ExprPrinter, vectorType } from "./expr.ts";
 import { eachStmt, indexBase, indexLets, operands, sharedNodes } from "./lets.ts";
-import { Names, quoted } from "./names.ts";
+import { type Names, quoted } from "./names.ts";
 import { anyInt, Ranges } from "./ranges.ts";
 
 /** A kernel as C: its text, and how it is called. */
@@ -86,7 +86,8 @@ class KernelPrinter {
 
   constructor(kernel: Kernel, names: Names, tables: Tables, strict: boolean) {
     this.#kernel = kernel;
-    this.#names = names.inner();
+    // Names of the function that spreads a parallel loop.
+    this.#names = names.inner(["ctx", "arg", "args", "count"]);
     this.#tables = tables;
     const scope: Scope = {
       ranges: this.#ranges,
@@ -257,7 +258,8 @@ class KernelPrinter {
     }
     assert(b.scope === "register" || b.scope === "stack", `a local buffer in ${b.scope}`);
     this.#buffers.set(b.id, { kind: "memory", name: id });
-    if (this.#read.has(b.id) || this.#written.has(b.id)) this.#line(`${cellName(b.dtype)} ${id}[${Math.max(size, 1)}];`);
+    if (this.#read.has(b.id) || this.#written.has(b.id))
+      this.#line(`${cellName(b.dtype)} ${id}[${Math.max(size, 1)}];`);
   }
 
   #store(s: Store): void {
@@ -313,7 +315,10 @@ class KernelPrinter {
     this.#vars.set(s.v, { name: v, wide: true });
     this.#ranges.define(s.v, [0, Math.max(0, Math.min(extentRange[1], anyInt[1]) - 1)]);
     const limit = part === null ? `${v} < ${extent}` : `${v} < ${scaled(part.end, s.step)} && ${v} < ${extent}`;
-    const advance = [s.step === 1 ? `${v}++` : `${v} += ${s.step}`, ...pointers.map(({ id, step }) => `${id} += ${step}`)];
+    const advance = [
+      s.step === 1 ? `${v}++` : `${v} += ${s.step}`,
+      ...pointers.map(({ id, step }) => `${id} += ${step}`),
+    ];
     this.#line(`for (ptrdiff_t ${v} = ${begin}; ${limit}; ${advance.join(", ")}) {`);
     this.#block(() => this.#stmt(s.body));
     this.#line("}");
@@ -428,17 +433,22 @@ function spread(
     ...(fields.length > 0 ? fields : ["  int none;"]),
     "};",
     `static void ${name}_part(void *arg, int32_t begin, int32_t end) {`,
-    `  const struct ${name}_args *a = (const struct ${name}_args *)arg;`,
-    ...(args.length > 0 ? [] : ["  (void)a;"]),
-    wrapped(`  ${name}(`, [...args.map((a) => `a->${a}`), "begin", "end"], ");", "      "),
+    `  const struct ${name}_args *args = (const struct ${name}_args *)arg;`,
+    ...(args.length > 0 ? [] : ["  (void)args;"]),
+    wrapped(`  ${name}(`, [...args.map((a) => `args->${a}`), "begin", "end"], ");", "      "),
     "}",
-    wrapped(`static void ${name}_all(`, [`${ctx}ctx`, ...params.map((p) => p.text.replace("IG_RESTRICT ", ""))], ") {", "    "),
-    `  const int32_t n = ${count};`,
-    "  if (ctx->parallel_for && n > 1) {",
-    wrapped(`    struct ${name}_args a = {`, args.length > 0 ? args : ["0"], "};", "        "),
-    `    ctx->parallel_for(ctx->user, n, ${name}_part, &a);`,
+    wrapped(
+      `static void ${name}_all(`,
+      [`${ctx}ctx`, ...params.map((p) => p.text.replace("IG_RESTRICT ", ""))],
+      ") {",
+      "    ",
+    ),
+    `  const int32_t count = ${count};`,
+    "  if (ctx->parallel_for && count > 1) {",
+    wrapped(`    struct ${name}_args args = {`, args.length > 0 ? args : ["0"], "};", "        "),
+    `    ctx->parallel_for(ctx->user, count, ${name}_part, &args);`,
     "  } else {",
-    wrapped(`    ${name}(`, [...args, "0", "n"], ");", "        "),
+    wrapped(`    ${name}(`, [...args, "0", "count"], ");", "        "),
     "  }",
     "}",
   ].join("\n");

@@ -48,7 +48,20 @@ class BodyPrinter {
     this.#c = c;
     this.#kind = kind;
     this.#names = new Names([
-      "ctx", "in", "out", "p", "arena", "weights", "prepared", "top", "room", "bad", "status", "swap", "trip", "value",
+      "ctx",
+      "in",
+      "out",
+      "p",
+      "arena",
+      "weights",
+      "prepared",
+      "top",
+      "room",
+      "bad",
+      "status",
+      "swap",
+      "trip",
+      "value",
       ...[...c.kernels.values()].flatMap((k) => [k.name, `${k.name}_all`]),
       ...(c.embedded === null ? [] : [c.embedded]),
     ]);
@@ -95,7 +108,11 @@ class BodyPrinter {
     }
     if (mentions(text, "bad")) head.push("int bad = 0;");
     if (usesHeap) {
-      const up = product({ s: `(${size} + ${this.#c.align - 1}) / ${this.#c.align}`, p: bind.mul }, "*", atom(String(this.#c.align)));
+      const up = product(
+        { s: `(${size} + ${this.#c.align - 1}) / ${this.#c.align}`, p: bind.mul },
+        "*",
+        atom(String(this.#c.align)),
+      );
       head.push(
         "/* The heap: what the plan leaves of the arena. */",
         `const int64_t room = ctx->arena_bytes < INT64_C(${sizeLimit}) ? (int64_t)ctx->arena_bytes : INT64_C(${sizeLimit});`,
@@ -212,7 +229,9 @@ class BodyPrinter {
   /** Whether a port's field is the memory of its buffer, in the plan. */
   #isHome(f: Field, side: "in" | "out"): boolean {
     const place = this.#c.program.plan.offsets.get(f.buffer.id);
-    return place?.region === "io" && f.buffer.storage?.root == null && this.#field(f.buffer.id) === `${side}->${f.name}`;
+    return (
+      place?.region === "io" && f.buffer.storage?.root == null && this.#field(f.buffer.id) === `${side}->${f.name}`
+    );
   }
   #copy(to: string, from: string, b: Buffer): void {
     const bytes = this.#dim(this.#bytes(b)).s;
@@ -298,7 +317,9 @@ class BodyPrinter {
     const args = c.args.map((id, n) => castTo(k.paramTypes[n]!, this.#address(id)).s);
     const numbers = [...c.scalars, ...c.dims].map((d, n) => {
       const known = D.known(d);
-      return known !== null && known >= -maxDim && known <= maxDim ? String(known) : castTo(k.scalarTypes[n]!, this.#dim(d)).s;
+      return known !== null && known >= -maxDim && known <= maxDim
+        ? String(known)
+        : castTo(k.scalarTypes[n]!, this.#dim(d)).s;
     });
     const all = [...(k.parallel ? ["ctx"] : []), ...args, ...numbers];
     this.#line(wrapped(`${k.name}${k.parallel ? "_all" : ""}(`, all, ");", "    "));
@@ -350,7 +371,9 @@ class BodyPrinter {
         this.#actions(a.body);
         for (const [x, y] of a.swap) {
           const [sx, sy] = [must(this.#slots.get(x), "a slot"), must(this.#slots.get(y), "a slot")];
-          this.#line(`{ unsigned char *const swap = ${sx.pointer}; ${sx.pointer} = ${sy.pointer}; ${sy.pointer} = swap; }`);
+          this.#line(
+            `{ unsigned char *const swap = ${sx.pointer}; ${sx.pointer} = ${sy.pointer}; ${sy.pointer} = swap; }`,
+          );
           assert((sx.bytes === null) === (sy.bytes === null), "a swap within one region");
           if (sx.bytes !== null)
             this.#line(`{ const int64_t swap = ${sx.bytes}; ${sx.bytes} = ${sy.bytes}; ${sy.bytes} = swap; }`);

@@ -120,8 +120,16 @@ function floatOp(s: Shape, op: string): VectorPart | null {
   const name = `${v}_${op}`;
   const [one, two, three] = [[v], [v, v], [v, v, v]];
   const scalar = (...xs: readonly string[]): string => `ig_${op}_f32(${xs.join(", ")})`;
-  const rounded = (imm: number): [string, string][] =>
-    x86(n, ["__SSE4_1__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_roundps${w}(a, ${imm})`));
+  /** An instruction of NEON. */
+  const arm = (instruction: string): [string, string][] => {
+    const text = `${v} r_; __asm__("${instruction} %0.4s, %1.4s" : "=w"(r_) : "w"(a_));`;
+    return n === 4 ? [["defined(__aarch64__)", block(name, one, text, "r_")]] : [];
+  };
+  /** Rounding to an integral value: by the immediate of SSE4.1's instruction, or NEON's instruction. */
+  const rounded = (imm: number, neon: string): [string, string][] => [
+    ...x86(n, ["__SSE4_1__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_roundps${w}(a, ${imm})`)),
+    ...arm(neon),
+  ];
   switch (op) {
     case "add":
     case "sub":
@@ -139,28 +147,26 @@ function floatOp(s: Shape, op: string): VectorPart | null {
     case "sqrt": {
       const lanes = lanewise(name, v, one, n, scalar);
       const fast = x86(n, ["__SSE__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_sqrtps${w}(a)`));
-      const arm = `${v} r_; __asm__("fsqrt %0.4s, %1.4s" : "=w"(r_) : "w"(a_));`;
-      if (n === 4) fast.push(["defined(__aarch64__)", block(name, one, arm, "r_")]);
-      return { ...lanes, gnu: variants(fast, lanes.gnu) };
+      return { ...lanes, gnu: variants([...fast, ...arm("fsqrt")], lanes.gnu) };
     }
     case "round": {
       const made = `${v} x_ = (${v})((${mask})a_ & INT32_MAX); ${v} r_ = (x_ + 8388608.0f) - 8388608.0f; ${mask} m_ = (${mask})(x_ < 8388608.0f);`;
       const chosen = `(${v})((m_ & ((${mask})r_ | ((${mask})a_ & INT32_MIN))) | (~m_ & (${mask})a_))`;
-      return lanewise(name, v, one, n, scalar, variants(rounded(4), block(name, one, made, chosen)));
+      return lanewise(name, v, one, n, scalar, variants(rounded(4, "frintn"), block(name, one, made, chosen)));
     }
     case "floor": {
       const made = `${v} r_ = ${v}_round(f_); ${v} o_ = (${v}){${s.lanes(() => "1.0f")}};`;
       const down = `r_ - (${v})((${mask})(f_ < r_) & (${mask})o_)`;
-      return lanewise(name, v, one, n, scalar, variants(rounded(9), block(name, one, made, down, ["f_"])));
+      return lanewise(name, v, one, n, scalar, variants(rounded(9, "frintm"), block(name, one, made, down, ["f_"])));
     }
     case "ceil": {
       const made = `${v} r_ = ${v}_round(f_); ${v} o_ = (${v}){${s.lanes(() => "1.0f")}};`;
       const up = `(${v})((${mask})(r_ + (${v})((${mask})(r_ < f_) & (${mask})o_)) | ((${mask})f_ & INT32_MIN))`;
-      return lanewise(name, v, one, n, scalar, variants(rounded(10), block(name, one, made, up, ["f_"])));
+      return lanewise(name, v, one, n, scalar, variants(rounded(10, "frintp"), block(name, one, made, up, ["f_"])));
     }
     case "trunc": {
       const toZero = `(${v})((${mask})${v}_floor(${v}_abs(t_)) | ((${mask})t_ & INT32_MIN))`;
-      return lanewise(name, v, one, n, scalar, variants(rounded(11), block(name, one, "", toZero, ["t_"])));
+      return lanewise(name, v, one, n, scalar, variants(rounded(11, "frintz"), block(name, one, "", toZero, ["t_"])));
     }
     case "min":
     case "max": {
@@ -260,14 +266,7 @@ function intOp(s: Shape, op: string): VectorPart | null {
     }
     case "shl": {
       const made = `${unsigned} n_ = (${unsigned})b_; ${unsigned} m_ = (${unsigned})(n_ < 32u);`;
-      return lanewise(
-        name,
-        v,
-        two,
-        n,
-        scalar,
-        block(name, two, made, `(${v})(((${unsigned})a_ << (n_ & 31u)) & m_)`),
-      );
+      return lanewise(name, v, two, n, scalar, block(name, two, made, `(${v})(((${unsigned})a_ << (n_ & 31u)) & m_)`));
     }
     case "shr": {
       const made = `${unsigned} n_ = (${unsigned})b_; ${unsigned} m_ = (${unsigned})(n_ < 32u);`;
@@ -366,7 +365,8 @@ function castOp(to: Element | Narrow, from: Element | "bool", n: number): Vector
   const define = (lane: (x: string) => string, gnu?: string): VectorPart =>
     lanewise(name, r, [v], n, (x) => lane(x), gnu);
   if (from === "bool") {
-    if (to === "f32") return define((x) => `(float)(${x} & 1)`, macro(name, 1, `__builtin_convertvector((a) & 1, ${r})`));
+    if (to === "f32")
+      return define((x) => `(float)(${x} & 1)`, macro(name, 1, `__builtin_convertvector((a) & 1, ${r})`));
     return define((x) => `(${result.scalar})(${x} & 1)`, macro(name, 1, `(${r})((a) & 1)`));
   }
   if (to === "bool") return define((x) => `-(${x} != 0)`, macro(name, 1, `(${r})((a) != 0)`));

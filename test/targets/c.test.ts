@@ -17,12 +17,17 @@ import type { CBuild, CCase } from "../../targets/c/harness.ts";
 import { benchC, findCompiler, runC, runCases } from "../../targets/c/harness.ts";
 import { cInfo, cTarget } from "../../targets/c/index.ts";
 import { need } from "./need.ts";
+import { Draft, fixture, loadOf, loop, n, store } from "./programs/draft.ts";
 import type { Fixture } from "./programs.ts";
 import { programs } from "./programs.ts";
-import { Draft, fixture, loadOf, loop, n, store } from "./programs/draft.ts";
 
 const text = (files: readonly OutputFile[], suffix: string): string =>
-  new TextDecoder().decode(must(files.find((f) => f.path.endsWith(suffix)), suffix).bytes);
+  new TextDecoder().decode(
+    must(
+      files.find((f) => f.path.endsWith(suffix)),
+      suffix,
+    ).bytes,
+  );
 
 const f32sOf = (t: Tensor): number[] => Array.from(typedView(t.dtype, t.bytes) as Float32Array);
 
@@ -79,14 +84,22 @@ async function check(list: readonly Fixture[], build: CBuild): Promise<void> {
   expect(wrong.slice(0, 20)).toEqual([]);
 }
 
+/** Long random expressions: they find mistakes of the printer, and take compilers long. */
+const isFuzz = (f: Fixture): boolean => f.name.startsWith("fuzz");
+const plain = programs.filter((f) => !isFuzz(f));
+
 const strictly = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
 const sanitized = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 describe("every program", () => {
-  test.skipIf(!need("gcc"))("gcc -O2", () => check(programs, { cc: "gcc", flags: [...strictly, "-O2"] }), 240_000);
-  test.skipIf(!need("clang"))("clang -O2", () => check(programs, { cc: "clang", flags: [...strictly, "-O2"] }), 240_000);
+  test.skipIf(!need("gcc"))("gcc -O2", () => check(plain, { cc: "gcc", flags: [...strictly, "-O2"] }), 240_000);
+  test.skipIf(!need("clang"))(
+    "clang -O2",
+    () => check(programs, { cc: "clang", flags: [...strictly, "-O2"] }),
+    240_000,
+  );
   test.skipIf(!need("gcc"))(
     "gcc -O3 for this machine, in its own dialect",
-    () => check(programs, { cc: "gcc", flags: ["-Wall", "-Wextra", "-Werror", "-O3", "-march=native"] }),
+    () => check(plain, { cc: "gcc", flags: ["-Wall", "-Wextra", "-Werror", "-O3", "-march=native"] }),
     240_000,
   );
   test.skipIf(!need("gcc"))(
@@ -97,12 +110,16 @@ describe("every program", () => {
   // Traps need no runtime library, which not every clang has.
   test.skipIf(!need("clang"))(
     "clang, with traps for undefined behaviour",
-    () => check(programs, { cc: "clang", flags: [...strictly, "-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined"] }),
+    () =>
+      check(programs, {
+        cc: "clang",
+        flags: [...strictly, "-O0", "-fsanitize=undefined", "-fsanitize-trap=undefined"],
+      }),
     240_000,
   );
   test.skipIf(!need("gcc"))(
     "gcc with sanitizers, without vector types and builtins",
-    () => check(programs, { cc: "gcc", flags: [...strictly, ...sanitized, "-DIG_PLAIN_C"] }),
+    () => check(plain, { cc: "gcc", flags: [...strictly, ...sanitized, "-DIG_PLAIN_C"] }),
     240_000,
   );
 });
@@ -112,7 +129,7 @@ describe.skipIf(!need("g++", "clang++", "nm", "gcc"))("the files", () => {
   let sources: string[] = [];
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "ingot-test-"));
-    const cases = await Promise.all(programs.map((f, i) => caseOf(f, `f${i}`)));
+    const cases = await Promise.all(plain.map((f, i) => caseOf(f, `f${i}`)));
     for (const c of cases) for (const f of c.files) writeFileSync(join(folder, f.path), f.bytes);
     sources = cases.map((c) => `${c.name}.c`);
   });
@@ -148,13 +165,13 @@ function parallelProgram(): Fixture {
   const d = new Draft("parallel");
   const N = d.dimOf(0, "batch.size", 1, 1000);
   const x = d.input("class", "i32", [N]);
-  const z = d.output("a/b: \"*/ x\"", "i32", [N]);
+  const z = d.output('a/b: "*/ x"', "i32", [N]);
   const k = d.kernel(
     "int",
     (kd) => {
-      const [kx, kz] = [kd.param("int", "i32", [N]), kd.param("x.y", "i32", [N])];
+      const [kx, kz] = [kd.param("args", "i32", [N]), kd.param("x.y", "i32", [N])];
       const at = add(mul(v("i"), i32(1)), i32(1));
-      const value = (e: LoopExpr): LoopExpr => add(mul(e as never, i32(3)), v("offset"));
+      const value = (e: LoopExpr): LoopExpr => add(mul(e as never, i32(3)), v("count"));
       return {
         kind: "for",
         v: "i",
@@ -175,14 +192,20 @@ function parallelProgram(): Fixture {
         },
       };
     },
-    { dims: ["batch.size"], scalars: [{ name: "offset", dtype: "i32" }] },
+    { dims: ["batch.size"], scalars: [{ name: "count", dtype: "i32" }] },
   );
   d.run.push(d.call(k, [x, z], { scalars: [n(7)] }));
   const run = (count: number) => {
     const xs = Array.from({ length: count }, (_, i) => i * i - 50);
     return {
       inputs: { class: tensorOf("i32", [count], xs) },
-      expected: { "a/b: \"*/ x\"": tensorOf("i32", [count], xs.map((a) => a * 3 + 7)) },
+      expected: {
+        'a/b: "*/ x"': tensorOf(
+          "i32",
+          [count],
+          xs.map((a) => a * 3 + 7),
+        ),
+      },
     };
   };
   return fixture(d, [run(1), run(2), run(7), run(1000)], { dtypes: ["i32"] });
@@ -197,10 +220,20 @@ function weightedProgram(): { readonly fixture: Fixture; readonly inputs: Readon
   const z = d.output("z", "f32", [n(300)]);
   const k = d.kernel("scale", (kd) => {
     const [kw, kx, kz] = ["w", "x", "z"].map((name) => kd.param(name, "f32", [n(300)])) as [Buffer, Buffer, Buffer];
-    return loop("i", i32(300), store(kz, v("i"), mulAdd<LoopExpr>(loadOf(kw, v("i")), loadOf(kx, v("i")), loadOf(kw, v("i")))));
+    return loop(
+      "i",
+      i32(300),
+      store(kz, v("i"), mulAdd<LoopExpr>(loadOf(kw, v("i")), loadOf(kx, v("i")), loadOf(kw, v("i")))),
+    );
   });
   d.run.push(d.call(k, [w, x, z]));
-  const inputs = { x: tensorOf("f32", [300], values.map((a) => Math.fround(1 / a))) };
+  const inputs = {
+    x: tensorOf(
+      "f32",
+      [300],
+      values.map((a) => Math.fround(1 / a)),
+    ),
+  };
   return { fixture: fixture(d, [{ inputs, expected: {} }], { dtypes: ["f32"] }), inputs };
 }
 
@@ -210,8 +243,8 @@ describe("one program", () => {
     await check([parallelProgram()], { flags });
     await check([parallelProgram()], { flags, split: true });
     const { files } = await caseOf(parallelProgram(), "odd name-1");
-    expect(text(files, ".h")).toContain("const int32_t *class_v; /* \"class\": i32[batch.size] */");
-    expect(text(files, ".c")).toContain("ctx->parallel_for(ctx->user, n, k_int_v_part, &a)");
+    expect(text(files, ".h")).toContain('const int32_t *class_v; /* "class": i32[batch.size] */');
+    expect(text(files, ".c")).toContain("ctx->parallel_for(ctx->user, count, k_int_v_part, &args)");
   });
 
   test.skipIf(!need("cc"))("weights in the file and beside it are the same", async () => {
@@ -219,27 +252,35 @@ describe("one program", () => {
     const embedded = await caseOf(f, "m");
     const beside = await caseOf(f, "m", { weights: "file" });
     expect(embedded.files.map((x) => x.path)).toEqual(["m.c", "m.h"]);
-    expect(beside.files.map((x) => [x.path, x.role])).toEqual([["m.c", "code"], ["m.h", "types"], ["m.weights", "weights"]]);
+    expect(beside.files.map((x) => [x.path, x.role])).toEqual([
+      ["m.c", "code"],
+      ["m.h", "types"],
+      ["m.weights", "weights"],
+    ]);
     const out = await Promise.all([embedded, beside].map((c) => runC(c.program, c.files, { name: "m", inputs })));
     expect(out[0]!["z"]!.bytes).toEqual(out[1]!["z"]!.bytes);
     expect(f32sOf(out[0]!["z"]!).every((x, i) => i === 0 || x !== 0)).toBe(true);
   });
 
-  test.skipIf(!need("gcc", "clang"))("strict: the same bits from every compiler and flag", async () => {
-    const { fixture: f, inputs } = weightedProgram();
-    const c = await caseOf(f, "m", { strict: true });
-    const builds: CBuild[] = [
-      { cc: "gcc", flags: ["-O0"] },
-      { cc: "gcc", flags: ["-O3", "-march=native"] },
-      { cc: "gcc", flags: ["-O3", "-march=native", "-ffp-contract=fast"] },
-      { cc: "clang", flags: ["-O3", "-march=native"] },
-    ];
-    const out = await Promise.all(builds.map((b) => runC(c.program, c.files, { name: "m", inputs, ...b })));
-    const w = f32sOf(must([...c.program.constants.values()][0], "w"));
-    const xs = f32sOf(inputs["x"]!);
-    const want = w.map((a, i) => Math.fround(Math.fround(a * xs[i]!) + a));
-    for (const o of out) expect(f32sOf(o["z"]!)).toEqual(want);
-  }, 120_000);
+  test.skipIf(!need("gcc", "clang"))(
+    "strict: the same bits from every compiler and flag",
+    async () => {
+      const { fixture: f, inputs } = weightedProgram();
+      const c = await caseOf(f, "m", { strict: true });
+      const builds: CBuild[] = [
+        { cc: "gcc", flags: ["-O0"] },
+        { cc: "gcc", flags: ["-O3", "-march=native"] },
+        { cc: "gcc", flags: ["-O3", "-march=native", "-ffp-contract=fast"] },
+        { cc: "clang", flags: ["-O3", "-march=native"] },
+      ];
+      const out = await Promise.all(builds.map((b) => runC(c.program, c.files, { name: "m", inputs, ...b })));
+      const w = f32sOf(must([...c.program.constants.values()][0], "w"));
+      const xs = f32sOf(inputs["x"]!);
+      const want = w.map((a, i) => Math.fround(Math.fround(a * xs[i]!) + a));
+      for (const o of out) expect(f32sOf(o["z"]!)).toEqual(want);
+    },
+    120_000,
+  );
 
   test.skipIf(!need("cc"))("inputs that do not fit", async () => {
     const c = await caseOf(parallelProgram(), "m");
@@ -328,7 +369,12 @@ int main(void) {
 });
 
 describe.skipIf(!need("gcc", "clang", "objdump") || process.arch !== "x64")("fused multiply-add", () => {
-  const assembly = async (cc: string, flags: readonly string[], rounding: "either" | "separate", vector: boolean): Promise<string> => {
+  const assembly = async (
+    cc: string,
+    flags: readonly string[],
+    rounding: "either" | "separate",
+    vector: boolean,
+  ): Promise<string> => {
     const d = new Draft("fused");
     const lanes = vector ? 4 : 1;
     const shape = [n(64)];
@@ -337,7 +383,12 @@ describe.skipIf(!need("gcc", "clang", "objdump") || process.arch !== "x64")("fus
     const k = d.kernel("together", (kd) => {
       const [kx, ky, kz] = ["x", "y", "z"].map((name) => kd.param(name, "f32", shape)) as [Buffer, Buffer, Buffer];
       const at: LoopExpr = vector ? { kind: "ramp", base: v("i"), stride: 1, lanes, dtype: "i32" } : v("i");
-      return loop("i", i32(64), store(kz, at, mulAdd<LoopExpr>(loadOf(kx, at), loadOf(ky, at), loadOf(ky, at), rounding)), lanes);
+      return loop(
+        "i",
+        i32(64),
+        store(kz, at, mulAdd<LoopExpr>(loadOf(kx, at), loadOf(ky, at), loadOf(ky, at), rounding)),
+        lanes,
+      );
     });
     d.run.push(d.call(k, [x, y, z]));
     const { files } = await caseOf(fixture(d, [], { dtypes: ["f32"] }), "m");
