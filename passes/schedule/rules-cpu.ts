@@ -10,6 +10,10 @@ import { tileOf, vectorAxis } from "./tile.ts";
 
 const lanesOf = (ctx: RuleCtx): number => Math.max(1, ctx.target.vectorBytes / 4);
 const single = (g: Group): Stage | null => (g.stages.length === 1 && g.stages[0]!.scan === null ? g.stages[0]! : null);
+const isUnit = (a: Axis): boolean => a.extent === D.one;
+/** Loops of one iteration: they stand first and cost nothing. */
+const units = (axes: readonly Axis[]): string[] => axes.filter(isUnit).map((a) => a.name);
+const live = (axes: readonly Axis[]): Axis[] => axes.filter((a) => !isUnit(a));
 const extentOf = (a: Axis): number => D.known(a.extent) ?? Number.POSITIVE_INFINITY;
 
 /** Collects steps for one stage and knows the loops' names as they change. */
@@ -85,14 +89,14 @@ const contract: ScheduleRule<Contraction> = {
     const a = accesses.find((x) => !x.store && x.buffer === c.a.load.buffer);
     const tile = tileOf(c, ctx.target);
     const n = vectorAxis(c)!;
-    const otherN = c.n.filter((x) => x !== n);
-    const m = fuseRuns(steps, byStride(c.m, a), accesses);
-    const k = fuseRuns(steps, byStride(c.k, a), accesses);
-    const free = s.axes.filter((x) => ![...c.m, ...c.n, ...c.batch].includes(x));
+    const otherN = live(c.n.filter((x) => x !== n));
+    const m = fuseRuns(steps, byStride(live(c.m), a), accesses);
+    const k = fuseRuns(steps, byStride(live(c.k), a), accesses);
+    const free = live(s.axes.filter((x) => ![...c.m, ...c.n, ...c.batch].includes(x)));
     const rows = m[m.length - 1];
     const ns = steps.split(n, tile.n);
     const ms = rows ? steps.split(rows, tile.m) : { outer: [], inner: "" };
-    steps.order([...free.map((x) => x.name), ...c.batch.map((x) => x.name), ...otherN.map((x) => x.name), ...ns.outer, ...m.slice(0, -1).map((x) => x.name), ...ms.outer, ...k.map((x) => x.name), ms.inner, ns.inner]);
+    steps.order([...units(s.axes.filter((x) => x !== n)), ...free.map((x) => x.name), ...live(c.batch).map((x) => x.name), ...otherN.map((x) => x.name), ...ns.outer, ...m.slice(0, -1).map((x) => x.name), ...ms.outer, ...units(c.k), ...k.map((x) => x.name), ms.inner, ns.inner]);
     steps.mark(ms.inner, "unroll");
     steps.mark(ns.inner, "vector");
     return steps.list;
@@ -119,15 +123,15 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const lanes = lanesOf(ctx);
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const main = accesses.find((a) => !a.store && r.axes.some((x) => stride(a, x.name) !== D.zero));
-    const k = byStride(r.axes, main);
-    const rest = byStride(s.axes.filter((x) => x !== v), accesses.find((a) => a.store));
+    const k = byStride(live(r.axes), main);
+    const rest = byStride(live(s.axes.filter((x) => x !== v)), accesses.find((a) => a.store));
     // A row of neighbouring outputs shares what its windows overlap.
     const row = r.state.length === 1 ? rest[rest.length - 1] : undefined;
     const small = k.reduce((p, x) => p * extentOf(x), 1) <= 64;
     const rowTile = row && small && extentOf(row) >= 4 ? 4 : 1;
     const rs = row && rowTile > 1 ? steps.split(row, rowTile) : { outer: row ? [row.name] : [], inner: "" };
     const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes);
-    steps.order([...rest.slice(0, -1).map((x) => x.name), ...rs.outer, ...vs.outer, ...k.map((x) => x.name), rs.inner, vs.inner]);
+    steps.order([...units(s.axes.filter((x) => x !== v)), ...rest.slice(0, -1).map((x) => x.name), ...rs.outer, ...vs.outer, ...units(r.axes), ...k.map((x) => x.name), rs.inner, vs.inner]);
     steps.mark(rs.inner, "unroll");
     steps.mark(vs.inner, "vector");
     const last = k[k.length - 1];
@@ -167,6 +171,33 @@ const reduction: ScheduleRule<{ readonly r: Axis }> = {
   },
 };
 
+/** A copy that reads along one axis and writes along another: in tiles, so that both walk whole cache lines. */
+const transpose: ScheduleRule<{ readonly read: Axis; readonly write: Axis }> = {
+  name: "transpose",
+  match: (g, ctx) => {
+    const s = single(g);
+    if (!s || s.outs.length !== 1 || s.outs[0]!.body.kind === "reduce") return null;
+    const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
+    const loads = accesses.filter((a) => !a.store);
+    const along = (a: Access | undefined): Axis | undefined => a && s.axes.find((x) => x.extent !== D.one && stride(a, x.name) === D.one);
+    const write = along(accesses.find((a) => a.store));
+    const read = along(loads[0]);
+    return loads.length === 1 && write && read && read !== write && extentOf(read) >= 4 && extentOf(write) >= 2 ? { read, write } : null;
+  },
+  steps: ({ read, write }, g, ctx) => {
+    const s = g.stages[0]!;
+    const steps = new Steps(s);
+    const store = accessesOf(s, ctx.buffer, ctx.ranges).find((a) => a.store);
+    const rest = byStride(s.axes.filter((x) => x !== read && x !== write), store).map((x) => x.name);
+    const rs = steps.split(read, 8);
+    const ws = steps.split(write, 4);
+    steps.order([...rest, ...rs.outer, ...ws.outer, rs.inner, ws.inner]);
+    steps.mark(rs.inner, "unroll");
+    steps.mark(ws.inner, "unroll");
+    return steps.list;
+  },
+};
+
 /** No reduction: one long loop where memory allows, vectors along the axis that is contiguous in the output. */
 const elementwise: ScheduleRule<true> = {
   name: "elementwise",
@@ -180,14 +211,13 @@ const elementwise: ScheduleRule<true> = {
     const lanes = lanesOf(ctx);
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const store = accesses.find((a) => a.store);
-    const axes = byStride(s.axes.filter((x) => x.extent !== D.one), store);
-    const units = s.axes.filter((x) => x.extent === D.one);
+    const axes = byStride(live(s.axes), store);
     const fused = fuseRuns(steps, axes, accesses);
     const v = fused[fused.length - 1];
     const outer = fused.slice(0, -1).map((x) => x.name);
     if (!v) return [];
     const vs = steps.split(v, lanes > 1 ? 2 * lanes : 1);
-    steps.order([...units.map((x) => x.name), ...outer, ...vs.outer, vs.inner]);
+    steps.order([...units(s.axes), ...outer, ...vs.outer, vs.inner]);
     steps.mark(vs.inner, "vector");
     return steps.list;
   },
@@ -240,4 +270,4 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
   },
 };
 
-export const cpuRules: readonly ScheduleRule<never>[] = [rowwise, contract, window, reduction, elementwise] as unknown as readonly ScheduleRule<never>[];
+export const cpuRules: readonly ScheduleRule<never>[] = [rowwise, contract, window, reduction, transpose, elementwise] as unknown as readonly ScheduleRule<never>[];

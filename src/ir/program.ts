@@ -56,7 +56,7 @@ export type Program = {
   readonly init: readonly Action<Call>[];
   readonly run: readonly Action<Call>[];
   readonly buffers: ReadonlyMap<BufferId, Buffer>;
-  /** The bytes of the weights scope, in the storage of their buffers. */
+  /** The values of the weights scope: elements in logical row-major order; the storage of their buffers says where they go. */
   readonly constants: ReadonlyMap<BufferId, Tensor>;
   readonly plan: MemoryPlan;
 };
