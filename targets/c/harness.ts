@@ -1,8 +1,9 @@
 // Compiles emitted C with a small main around it and runs it: for `ingot run -t c`, `ingot bench` and the tests.
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { InternalError, must } from "../../src/base/assert.ts";
 import { UnavailableError, userError } from "../../src/base/diagnostics.ts";
 import type { OutputFile } from "../../src/ir/artifact.ts";
@@ -95,10 +96,6 @@ const timer = `static double now(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 `;
 
 const inputFile = (c: number, r: number, i: number): string => `in_${c}_${r}_${i}.bin`;
@@ -114,18 +111,12 @@ function inputOf(run: CRun, f: Field): Tensor {
 }
 
 /** The function that prepares a ctx and does all runs of a case. */
-function caseFunction(
-  c: CCase,
-  index: number,
-  api: Interface,
-  split: boolean,
-  bench: { readonly minMs: number } | null,
-): string {
+function caseFunction(c: CCase, index: number, api: Interface, split: boolean, bench: boolean): string {
   const { name, upper } = api;
   const weightsFile = c.files.some((f) => f.role === "weights");
   const fixedArena = api.arena === null ? null : Math.max(api.arena, minArenaBytes);
   const lines: string[] = [
-    `static void case_${index}(void) {`,
+    `static void case_${index}(${bench ? "double ms" : "void"}) {`,
     `  ${name}_ctx ctx;`,
     "  int status = 0;",
     "  memset(&ctx, 0, sizeof ctx);",
@@ -172,7 +163,7 @@ function caseFunction(
       );
     }
     lines.push("    }");
-    if (bench !== null) lines.push(...benchLines(name, bench.minMs));
+    if (bench) lines.push(...benchLines(name, c.runs.length));
     else {
       const dims = api.outputs.map((f) => f.buffer.shape.map((d, a) => String(D.known(d) ?? `out.${f.dims}[${a}]`)));
       const count = dims.flat().length;
@@ -201,60 +192,71 @@ function caseFunction(
   if (api.prepared > 0) lines.push("  free(ctx.prepared);");
   return [...lines, "  (void)status;", "}"].join("\n");
 }
-function benchLines(name: string, minMs: number): string[] {
+/** Repeats the run for its part of `ms`, and prints each time in milliseconds. */
+function benchLines(name: string, runs: number): string[] {
   return [
-    '    if (status != 0) { printf("{\\"status\\":%d}\\n", status); exit(0); }',
+    '    if (status != 0) { printf("{\\"status\\":%d,\\"times\\":[]}\\n", status); fflush(stdout); return; }',
     "    {",
     "      static double times[100000];",
-    "      int n = 0;",
+    "      int n = 0, i;",
     "      double start = now();",
-    `      while (n < 5 || (now() - start < ${minMs} && n < 100000)) {`,
+    `      while (n < 1 || (now() - start < ms / ${runs} && n < 100000)) {`,
     "        double t = now();",
     `        ${name}_run(&ctx, &in, &out);`,
     "        times[n++] = now() - t;",
     "      }",
-    "      qsort(times, (size_t)n, sizeof times[0], ascending);",
-    '      printf("{\\"status\\":0,\\"median\\":%.6f,\\"min\\":%.6f,\\"runs\\":%d}\\n", times[n / 2], times[0], n);',
+    '      printf("{\\"status\\":0,\\"times\\":[");',
+    '      for (i = 0; i < n; i++) printf(i > 0 ? ",%.6f" : "%.6f", times[i]);',
+    '      printf("]}\\n");',
+    "      fflush(stdout);",
     "    }",
   ];
 }
 
-/** Builds all cases into one program in a temporary folder, runs it, and returns what `read` makes of its output lines. */
+/** Builds all cases into the program `model` in a folder. A bench reads the length of each round in ms from its input. */
+async function buildIn(folder: string, cases: readonly CCase[], build: CBuild, bench: boolean): Promise<Interface[]> {
+  const cc = build.cc ?? (await findCompiler());
+  const apis = cases.map((c) => interfaceOf(c.program, c.name));
+  for (const [at, c] of cases.entries()) {
+    for (const f of c.files) await writeFile(join(folder, f.path), f.bytes);
+    for (const [r, run] of c.runs.entries())
+      for (const [i, f] of apis[at]!.inputs.entries())
+        await writeFile(join(folder, inputFile(at, r, i)), inputOf(run, f).bytes);
+  }
+  const calls = cases.map((_, i) => `case_${i}(${bench ? "ms" : ""});`);
+  const main = [
+    "#define _POSIX_C_SOURCE 199309L",
+    ...cases.map((c) => `#include "${c.name}.h"`),
+    common,
+    ...(build.split ? [splitter] : []),
+    ...(bench ? [timer] : []),
+    ...cases.map((c, i) => caseFunction(c, i, apis[i]!, build.split ?? false, bench)),
+    "int main(void) {",
+    ...(bench
+      ? ["  double ms;", `  while (scanf("%lf", &ms) == 1) { ${calls.join(" ")} }`]
+      : calls.map((call) => `  ${call}`)),
+    "  return 0;",
+    "}",
+    "",
+  ].join("\n");
+  await writeFile(join(folder, "main.c"), main);
+  const sources = cases.flatMap((c) => c.files.filter((f) => f.role === "code").map((f) => f.path));
+  const flags = build.flags ?? ["-std=c11", "-O2"];
+  const made = await execute(cc, [...flags, "-o", "model", "main.c", ...sources, "-lm"], folder);
+  if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
+  if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
+  return apis;
+}
+
+/** Builds all cases in a temporary folder, runs them, and returns what `read` makes of the output lines. */
 async function inFolder<T>(
   cases: readonly CCase[],
   build: CBuild,
-  bench: { readonly minMs: number } | null,
   read: (folder: string, apis: readonly Interface[], lines: readonly string[]) => Promise<T>,
 ): Promise<T> {
-  const cc = build.cc ?? (await findCompiler());
   const folder = await mkdtemp(join(tmpdir(), "ingot-c-"));
   try {
-    const apis = cases.map((c) => interfaceOf(c.program, c.name));
-    for (const [at, c] of cases.entries()) {
-      for (const f of c.files) await writeFile(join(folder, f.path), f.bytes);
-      for (const [r, run] of c.runs.entries())
-        for (const [i, f] of apis[at]!.inputs.entries())
-          await writeFile(join(folder, inputFile(at, r, i)), inputOf(run, f).bytes);
-    }
-    const main = [
-      "#define _POSIX_C_SOURCE 199309L",
-      ...cases.map((c) => `#include "${c.name}.h"`),
-      common,
-      ...(build.split ? [splitter] : []),
-      ...(bench ? [timer] : []),
-      ...cases.map((c, i) => caseFunction(c, i, apis[i]!, build.split ?? false, bench)),
-      "int main(void) {",
-      ...cases.map((_, i) => `  case_${i}();`),
-      "  return 0;",
-      "}",
-      "",
-    ].join("\n");
-    await writeFile(join(folder, "main.c"), main);
-    const sources = cases.flatMap((c) => c.files.filter((f) => f.role === "code").map((f) => f.path));
-    const flags = build.flags ?? ["-std=c11", "-O2"];
-    const made = await execute(cc, [...flags, "-o", "model", "main.c", ...sources, "-lm"], folder);
-    if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
-    if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
+    const apis = await buildIn(folder, cases, build, false);
     const ran = must(await execute(join(folder, "model"), [], folder), "the program that was just built");
     if (ran.code !== 0)
       throw new InternalError(`the compiled model stops with ${ran.code}:\n${ran.stderr.slice(0, 8000)}`);
@@ -273,7 +275,7 @@ async function inFolder<T>(
  * included), UnavailableError without a compiler.
  */
 export async function runCases(cases: readonly CCase[], build: CBuild = {}): Promise<CResult[][]> {
-  return inFolder(cases, build, null, async (folder, apis, lines) => {
+  return inFolder(cases, build, async (folder, apis, lines) => {
     let next = 0;
     const results: CResult[][] = [];
     for (const [c, { runs }] of cases.entries()) {
@@ -322,22 +324,67 @@ export async function runC(
   return result.outputs;
 }
 
-/** Times NAME_run alone, repeated for at least minMs (default 500): milliseconds. */
+/** An emitted program that waits to be timed. round: the times of NAME_run alone in ms, repeated for about `ms`, at least once for each of the runs. */
+export type CBencher = {
+  readonly round: (ms: number) => Promise<readonly number[]>;
+  readonly close: () => Promise<void>;
+};
+
+/**
+ * Builds a program for timing (default flags: -O3 -march=native); its rounds go through `runs` in equal parts. E402 and E303 come from
+ * `round`, UnavailableError without a compiler.
+ */
+export async function openBench(
+  program: Program,
+  files: readonly OutputFile[],
+  options: CBuild & { readonly name: string; readonly runs: readonly CRun[] },
+): Promise<CBencher> {
+  const build: CBuild = { ...options, flags: options.flags ?? ["-std=c11", "-O3", "-march=native"] };
+  const folder = await mkdtemp(join(tmpdir(), "ingot-c-"));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    await buildIn(folder, [{ program, files, name: options.name, runs: options.runs }], build, true);
+  } catch (e) {
+    await remove();
+    throw e;
+  }
+  const child = spawn(join(folder, "model"), [], { cwd: folder, stdio: ["pipe", "pipe", "inherit"] });
+  // A program that has stopped shows in `round`.
+  child.stdin.on("error", () => {});
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    round: async (ms) => {
+      child.stdin.write(`${ms}\n`);
+      const times: number[] = [];
+      for (let r = 0; r < options.runs.length; r++) {
+        const line = await lines.next();
+        if (line.done) throw new InternalError("the compiled model stops");
+        const result = JSON.parse(line.value) as { status: number; times: number[] };
+        check(result.status);
+        times.push(...result.times);
+      }
+      return times;
+    },
+    close: async () => {
+      child.stdin.end();
+      await ended;
+      await remove();
+    },
+  };
+}
+
+/** Times NAME_run alone, repeated for about minMs (default 500): milliseconds. */
 export async function benchC(
   program: Program,
   files: readonly OutputFile[],
   options: CRun & CBuild & { readonly name: string; readonly minMs?: number },
 ): Promise<CBench> {
-  const build: CBuild = { ...options, flags: options.flags ?? ["-std=c11", "-O3", "-march=native"] };
-  const bench = { minMs: options.minMs ?? 500 };
-  return inFolder([{ program, files, name: options.name, runs: [options] }], build, bench, (_, _apis, lines) => {
-    const line = JSON.parse(must(lines[0], "a result line")) as {
-      status: number;
-      median: number;
-      min: number;
-      runs: number;
-    };
-    check(line.status);
-    return Promise.resolve({ medianMs: line.median, minMs: line.min, runs: line.runs });
-  });
+  const bench = await openBench(program, files, { ...options, runs: [options] });
+  try {
+    const times = [...(await bench.round(options.minMs ?? 500))].sort((a, b) => a - b);
+    return { medianMs: times[times.length >> 1]!, minMs: times[0]!, runs: times.length };
+  } finally {
+    await bench.close();
+  }
 }
