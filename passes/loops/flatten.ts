@@ -41,7 +41,13 @@ export function flatten(body: Stmt, params: readonly Buffer[], outer: Ranges): S
           const own = loopRange(extent, x.step);
           return { ...x, extent, body: walk(x.body, (id) => (id === x.v ? own : ranges(id))) };
         }
-        case "let": return { ...x, value: expr(x.value), body: go(x.body) };
+        case "let": {
+          const value = expr(x.value);
+          const d = value.dtype === "i32" ? toDim(value) : null;
+          const [lo, hi] = d ? [D.lowerBound(d, ranges), D.upperBound(d, ranges)] : [null, null];
+          if (lo === null || hi === null) return { ...x, value, body: go(x.body) };
+          return { ...x, value, body: walk(x.body, (id) => (id === x.name ? { min: lo, max: hi } : ranges(id))) };
+        }
         case "store": return { ...x, index: [index(x.buffer, x.index.map(expr))], value: expr(x.value) };
         case "if": {
           const cond = expr(x.cond);

@@ -16,7 +16,7 @@ type Leaf = {
   readonly role: "spatial" | "reduce";
   readonly extent: Dim;
   /** Set on the outer loop of a split. */
-  readonly split?: { readonly by: number; readonly tail: "peel" | "guard"; readonly inner: string };
+  readonly split?: { readonly by: number; readonly tail: "peel" | "guard" | "overlap"; readonly inner: string };
   readonly mark: LoopKind;
   readonly rfactor: boolean;
 };
@@ -253,6 +253,13 @@ class StageLowering {
       return count(D.ceildiv(extent, D.int(by)), 1, (v) => {
         const value = D.mul(v, D.int(by));
         return body(bind(value), within(D.int(by)));
+      });
+    }
+    if (split.tail === "overlap" && extent.kind === "int" && extent.value > by && extent.value % by !== 0) {
+      return count(extent, by, (v) => {
+        const name = this.g.unique(`${leaf.name}.at`);
+        const start = D.min(v, D.int(extent.value - by));
+        return { kind: "let", name, value: ofDim(start), body: body(bind(D.sym(name)), within(D.int(by))) };
       });
     }
     if (extent.kind === "int") {

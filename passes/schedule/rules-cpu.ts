@@ -24,11 +24,11 @@ class Steps {
     this.stage = s.id;
   }
   /** The outer and inner loop of a split, or the loop alone (as inner) when it is no longer than `by`. */
-  split(axis: Axis, by: number): { outer: string[]; inner: string } {
+  split(axis: Axis, by: number, tail: "peel" | "overlap" = "peel"): { outer: string[]; inner: string } {
     const e = D.known(axis.extent);
     if (by <= 1 && e !== 1) return { outer: [axis.name], inner: "" };
     if (e !== null && e <= by) return { outer: [], inner: axis.name };
-    this.list.push({ stage: this.stage, kind: "split", axis: axis.name, by, tail: "peel" });
+    this.list.push({ stage: this.stage, kind: "split", axis: axis.name, by, tail });
     return { outer: [`${axis.name}.o`], inner: `${axis.name}.i` };
   }
   fuse(axes: readonly Axis[]): Axis {
@@ -45,6 +45,12 @@ class Steps {
   rfactor(axis: string): void {
     this.list.push({ stage: this.stage, kind: "rfactor", axis });
   }
+}
+
+/** The tile of at most `most` rows that computes the fewest rows twice. */
+function even(axis: Axis, most: number): number {
+  const e = D.known(axis.extent);
+  return e === null ? most : Math.ceil(e / Math.ceil(e / most));
 }
 
 /** Runs of axes (given outermost first) that every access walks as one axis. */
@@ -95,7 +101,7 @@ const contract: ScheduleRule<Contraction> = {
     const free = live(s.axes.filter((x) => ![...c.m, ...c.n, ...c.batch].includes(x)));
     const rows = m[m.length - 1];
     const ns = steps.split(n, tile.n);
-    const ms = rows ? steps.split(rows, tile.m) : { outer: [], inner: "" };
+    const ms = rows ? steps.split(rows, even(rows, tile.m), "overlap") : { outer: [], inner: "" };
     steps.order([...units(s.axes.filter((x) => x !== n)), ...free.map((x) => x.name), ...live(c.batch).map((x) => x.name), ...otherN.map((x) => x.name), ...ns.outer, ...m.slice(0, -1).map((x) => x.name), ...ms.outer, ...units(c.k), ...k.map((x) => x.name), ms.inner, ns.inner]);
     steps.mark(ms.inner, "unroll");
     steps.mark(ns.inner, "vector");
@@ -129,8 +135,8 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const row = r.state.length === 1 ? rest[rest.length - 1] : undefined;
     const small = k.reduce((p, x) => p * extentOf(x), 1) <= 64;
     const rowTile = row && small && extentOf(row) >= 4 ? 4 : 1;
-    const rs = row && rowTile > 1 ? steps.split(row, rowTile) : { outer: row ? [row.name] : [], inner: "" };
-    const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes);
+    const rs = row && rowTile > 1 ? steps.split(row, even(row, rowTile), "overlap") : { outer: row ? [row.name] : [], inner: "" };
+    const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes, "overlap");
     steps.order([...units(s.axes.filter((x) => x !== v)), ...rest.slice(0, -1).map((x) => x.name), ...rs.outer, ...vs.outer, ...units(r.axes), ...k.map((x) => x.name), rs.inner, vs.inner]);
     steps.mark(rs.inner, "unroll");
     steps.mark(vs.inner, "vector");

@@ -9,13 +9,14 @@ import type { TargetInfo } from "./target.ts";
 
 /**
  * Loops are named after axes. split makes A.o (counting in steps of `by`) and A.i from A; fuse makes "A+B" from A and B, A outermost.
- * tail: peel puts what does not divide behind the main loop; guard tests every iteration. order names all loops of the stage,
+ * tail: peel puts what does not divide behind the main loop; guard tests every iteration; overlap lets the last iteration start early and
+ * compute some elements again (only where that is harmless: a stage that does not read what it writes; peel where the extent is open). order names all loops of the stage,
  * outermost first; a reduction keeps one accumulator for each iteration of the spatial loops that stand inside its first reduce
  * loop, which must have constant extents. rfactor keeps one partial result for each iteration of an inner reduce loop and merges them at the end.
  * attach computes the stage inside loop `at` of the root: only what that iteration needs.
  */
 export type ScheduleStep = { readonly stage: StageId } & (
-  | { readonly kind: "split"; readonly axis: string; readonly by: number; readonly tail: "peel" | "guard" }
+  | { readonly kind: "split"; readonly axis: string; readonly by: number; readonly tail: "peel" | "guard" | "overlap" }
   | { readonly kind: "fuse"; readonly axes: readonly string[] }
   | { readonly kind: "order"; readonly axes: readonly string[] }
   | { readonly kind: "mark"; readonly axis: string; readonly as: LoopKind }
