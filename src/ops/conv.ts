@@ -161,7 +161,7 @@ export const ConvTranspose: OpDef<TransposeAttrs> = op({
         }
         // Taps of a phase form an arithmetic progression k = k0 + t*step.
         const k0 = own.map((t) => t[0]!);
-        const step = own.map((t) => (t.length > 1 ? t[1]! - t[0]! : 1));
+        const step = own.map((t, k) => (t.length > 1 ? t[1]! - t[0]! : axes[k]!.stride));
         sumOfProducts(
           b, part, [cg, ...own.map((t) => D.int(t.length))],
           (i, [c, ...t]) => {
