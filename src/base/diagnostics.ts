@@ -51,6 +51,8 @@ export const codes = {
   E404: "an expected output is missing or mistyped",
   E501: "wrong usage of the command line",
   E502: "the output cannot be written",
+  E601: "what a target or a peer needs is missing on this machine",
+  E901: "a bug of Ingot",
   W101: "an unknown key in an npz file is ignored",
   W102: "a newer opset than Ingot knows",
   W103: "the model declares an output otherwise than its operators compute it",

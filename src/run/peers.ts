@@ -1,0 +1,114 @@
+// Other engines to measure against. They are no dependency of Ingot: a peer is used where somebody has installed it.
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { must } from "../base/assert.ts";
+import { UnavailableError, userError } from "../base/diagnostics.ts";
+import type { DType } from "../ir/types.ts";
+import { typedView } from "../ir/types.ts";
+import type { Tensors } from "./ports.ts";
+import type { Source } from "./source.ts";
+
+/** An engine that has loaded a model: one run with inputs prepared beforehand. */
+export type PeerSession = {
+  readonly version: string;
+  readonly feed: (inputs: Tensors) => unknown;
+  readonly run: (feed: unknown) => Promise<unknown>;
+  readonly close: () => Promise<void>;
+};
+type Peer = { readonly install: string; readonly open: (folder: string, source: Source) => Promise<PeerSession> };
+
+const peers: ReadonlyMap<string, Peer> = new Map([
+  ["onnxruntime-web", { install: "npm install onnxruntime-web@1.30.0", open: openOnnxruntime }],
+]);
+export const peerNames: readonly string[] = [...peers.keys()];
+
+/** Throws a UserError E501 for a peer that Ingot does not know. */
+export function checkPeers(names: readonly string[]): void {
+  for (const n of names)
+    if (!peers.has(n)) throw userError("E501", `unknown peer "${n}"`, { hint: `peers: ${peerNames.join(", ")}` });
+}
+
+/**
+ * Loads a model in a peer. This, and its runs, throw UnavailableError where the peer is missing (it says how to install it) or
+ * refuses the model.
+ */
+export async function openPeer(name: string, source: Source): Promise<PeerSession> {
+  const peer = must(peers.get(name), `peer ${name}`);
+  const folder = find(name);
+  if (folder === null) throw new UnavailableError(`${name} is not installed: ${peer.install}`);
+  const refused = (e: unknown): never => {
+    throw new UnavailableError(`${name} does not run this model: ${(e as Error).message}`);
+  };
+  const session = await peer.open(folder, source).catch(refused);
+  return { ...session, run: (feed) => session.run(feed).catch(refused) };
+}
+
+/** The package's folder: where benchmarks keep their peers, else above the folder where the command was given. */
+function find(name: string): string | null {
+  const root = packageRoot();
+  const near = ["benchmarks/peers", ".cache/peers"].map((p) => join(root, p, "node_modules", name));
+  const above: string[] = [];
+  for (let at = process.cwd(); ; at = dirname(at)) {
+    above.push(join(at, "node_modules", name));
+    if (dirname(at) === at) break;
+  }
+  return [...near, ...above].find((p) => existsSync(join(p, "package.json"))) ?? null;
+}
+function packageRoot(): string {
+  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at))
+    if (existsSync(join(at, "package.json")) || dirname(at) === at) return at;
+}
+
+/** The part of onnxruntime-web's interface that is used here. */
+type Onnxruntime = {
+  readonly env: { logLevel: string; readonly wasm: { numThreads: number } };
+  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown;
+  readonly InferenceSession: { create(bytes: Uint8Array, options: object): Promise<OnnxruntimeSession> };
+};
+type OnnxruntimeSession = { run(feeds: object): Promise<object>; release(): Promise<void> };
+
+const onnxruntimeTypes: Readonly<Partial<Record<DType, string>>> = {
+  f32: "float32",
+  f64: "float64",
+  f16: "float16",
+  i64: "int64",
+  i32: "int32",
+  i16: "int16",
+  i8: "int8",
+  u64: "uint64",
+  u32: "uint32",
+  u16: "uint16",
+  u8: "uint8",
+  bool: "bool",
+};
+
+/** WebAssembly with SIMD on one thread, as Ingot's artifacts run. */
+async function openOnnxruntime(folder: string, source: Source): Promise<PeerSession> {
+  const require = createRequire(join(folder, "package.json"));
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
+  const module = (await import(pathToFileURL(require.resolve("onnxruntime-web")).href)) as
+    | Onnxruntime
+    | { readonly default: Onnxruntime };
+  const ort = "default" in module ? module.default : module;
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  const session = await ort.InferenceSession.create(source.bytes, {
+    executionProviders: ["wasm"],
+    graphOptimizationLevel: "all",
+  });
+  return {
+    version,
+    feed: (inputs) =>
+      Object.fromEntries(
+        Object.entries(inputs).map(([name, { dtype, dims, bytes }]) => {
+          const type = onnxruntimeTypes[dtype];
+          if (type === undefined) throw new UnavailableError(`onnxruntime-web takes no ${dtype} in JavaScript`);
+          return [name, new ort.Tensor(type, typedView(dtype, bytes), dims)];
+        }),
+      ),
+    run: (feeds) => session.run(feeds as object),
+    close: () => session.release(),
+  };
+}
