@@ -9,6 +9,7 @@ import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
+import { mlOps } from "./ml.ts";
 import { moveOps } from "./move.ts";
 import { normExpandOps } from "./norm-expand.ts";
 import { normOps } from "./norm.ts";
@@ -21,10 +22,11 @@ import { sampleOps } from "./sample.ts";
 import { signalOps } from "./signal.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
+import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
