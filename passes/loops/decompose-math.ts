@@ -19,29 +19,52 @@ import type { TargetInfo } from "../../src/ir/target.ts";
 import { erf, exp, tanh } from "./decompose-math-exp.ts";
 import { type Float, f32, f64 } from "./decompose-math-float.ts";
 import { log, pow } from "./decompose-math-log.ts";
+import { freshNames, rewriteNamed } from "./decompose-math-operands.ts";
 import { cos, sin } from "./decompose-math-trig.ts";
 
 type Decompose = (f: Float, x: LoopExpr) => LoopExpr;
 const functions: Partial<Record<UnaryOp, Decompose>> = { exp, log, sin, cos, tanh, erf };
 
 /**
- * The statement with its transcendental functions decomposed: in f32 those that target.natives lacks and pow, in f64 all. Runs after
- * expandStorage and unroll; InternalError for any other type.
+ * The statement with its transcendental functions decomposed: in f32 those that target.natives lacks and pow, in f64 all. Operands that
+ * read memory become lets. Runs after expandStorage and unroll; InternalError for any other type.
  */
 export function decomposeMath(s: Stmt, target: TargetInfo): Stmt {
+  const rule = (e: LoopExpr): LoopExpr | null => decomposed(e, target);
+  const fresh = freshNames(s);
   const memo = new Map<LoopExpr, LoopExpr>();
-  return mapStmt(
-    s,
-    (x) => x,
-    (e) => mapExpr(e, (x) => decomposed(x, target), memo),
-  );
+  const unnamed = (e: LoopExpr): LoopExpr => mapExpr(e, (x) => rule(x) ?? x, memo);
+  const stmt = (x: Stmt): Stmt => {
+    switch (x.kind) {
+      case "store":
+      case "let": {
+        const { e, wrap } = rewriteNamed(x.value, rule, fresh);
+        return e === x.value ? x : wrap({ ...x, value: e });
+      }
+      case "if": {
+        const { e, wrap } = rewriteNamed(x.cond, rule, fresh);
+        return e === x.cond ? x : wrap({ ...x, cond: e });
+      }
+      // These are evaluated again and again, or in no statement's place.
+      case "while":
+        return { ...x, cond: unnamed(x.cond) };
+      case "for":
+        return { ...x, extent: unnamed(x.extent) };
+      case "seq":
+      case "alloc":
+      case "barrier":
+        return x;
+    }
+  };
+  return mapStmt(s, stmt, (e) => e);
 }
-function decomposed(e: LoopExpr, target: TargetInfo): LoopExpr {
+/** What a node decomposes to; null when it stays. */
+function decomposed(e: LoopExpr, target: TargetInfo): LoopExpr | null {
   if (e.kind === "unary") {
     const f = functions[e.op];
-    return f === undefined || (e.dtype === "f32" && target.natives.has(e.op)) ? e : f(formatOf(e), e.x);
+    return f === undefined || (e.dtype === "f32" && target.natives.has(e.op)) ? null : f(formatOf(e), e.x);
   }
-  return e.kind === "binary" && e.op === "pow" ? pow(formatOf(e), e.a, e.b) : e;
+  return e.kind === "binary" && e.op === "pow" ? pow(formatOf(e), e.a, e.b) : null;
 }
 function formatOf(e: LoopExpr): Float {
   assert(e.dtype === "f32" || e.dtype === "f64", `math of ${e.dtype} after expand-storage`);

@@ -165,7 +165,7 @@ class Expansion {
     const dtype = this.register(e.dtype);
     switch (e.kind) {
       case "const":
-        return dtype === e.dtype ? e : this.number(e, dtype);
+        return this.number(e, dtype);
       case "var":
         return dtype === e.dtype ? e : { ...e, dtype };
       case "load":
@@ -195,7 +195,11 @@ class Expansion {
     return x.dtype === dtype ? x : ({ ...x, dtype } as LoopExpr);
   }
   private number(e: Of<"const">, dtype: DType): LoopExpr {
-    if (isFloat(dtype)) return constant(dtype, Math.fround(Number(e.value)));
+    if (dtype === "f32") {
+      const x = Math.fround(Number(e.value));
+      return e.dtype === "f32" && Object.is(x, e.value) ? e : constant("f32", x);
+    }
+    if (dtype === e.dtype) return e;
     if (!is64(e.dtype)) return constant(dtype, wrapNumber(Number(e.value), e.dtype));
     const [low, high] = dtype === "u32" ? [0n, 2n ** 32n - 1n] : [-(2n ** 31n), 2n ** 31n - 1n];
     const x = BigInt(e.value);

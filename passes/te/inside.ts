@@ -133,19 +133,15 @@ function frame(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>): TeAction {
       // Axes before k cover the interior only, those after k everything: each element once.
       const ranges = out.shape.map((d, j) => (j < k ? { lo: p.before[j]!, count: src.shape[j]! } : j === k ? { lo, count } : { lo: D.zero, count: d }));
       const names = ranges.map(() => `f${n++}`);
-      const index = ranges.map((r, j): LoopExpr => ofDim(D.add(r.lo, r.count === D.one ? D.zero : D.sym(names[j]!))) as LoopExpr);
-      let body: Stmt = { kind: "store", buffer: out.id, dtype: out.dtype, index, value: p.fill };
       // Channels (the axes that are not padded) innermost: that is where they lie when it matters.
-      const order = [...ranges.keys()].sort((a, b) => Number(padded(p, buffers, b)) - Number(padded(p, buffers, a)) || a - b);
-      for (const j of [...order].reverse()) {
-        if (ranges[j]!.count === D.one) continue;
-        const extent = ranges[j]!.count;
-        const innermost = j === order[order.length - 1];
-        if (innermost && extent.kind === "int" && extent.value % 4 === 0 && extent.value > 4) {
-          const inner: Stmt = { kind: "for", v: `${names[j]}i`, extent: { kind: "const", dtype: "i32", value: 4 }, step: 1, loop: "vector", body: shift(body, names[j]!, `${names[j]}i`) };
-          body = { kind: "for", v: names[j]!, extent: ofDim(extent) as LoopExpr, step: 4, loop: "serial", body: inner };
-        } else body = { kind: "for", v: names[j]!, extent: ofDim(extent) as LoopExpr, step: 1, loop: "serial", body };
-      }
+      const order = [...ranges.keys()].sort((x, y) => Number(padded(p, buffers, y)) - Number(padded(p, buffers, x)) || x - y).filter((j) => ranges[j]!.count !== D.one);
+      const last = order[order.length - 1];
+      const run = last === undefined ? D.zero : ranges[last]!.count;
+      const vector = run.kind === "int" && run.value % 4 === 0 && run.value > 4;
+      const index = ranges.map((r, j): LoopExpr => ofDim(D.add(r.lo, r.count === D.one ? D.zero : D.sym(names[j]!), vector && j === last ? D.sym(`${names[j]}i`) : D.zero)) as LoopExpr);
+      let body: Stmt = { kind: "store", buffer: out.id, dtype: out.dtype, index, value: p.fill };
+      if (vector) body = { kind: "for", v: `${names[last!]}i`, extent: { kind: "const", dtype: "i32", value: 4 }, step: 1, loop: "vector", body };
+      for (const j of [...order].reverse()) body = { kind: "for", v: names[j]!, extent: ofDim(ranges[j]!.count) as LoopExpr, step: vector && j === last ? 4 : 1, loop: "serial", body };
       slabs.push(body);
     }
   }
@@ -154,12 +150,4 @@ function frame(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>): TeAction {
 }
 function padded(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>, k: number): boolean {
   return buffers.get(p.to)!.shape[k] !== buffers.get(p.from)!.shape[k];
-}
-/** v becomes v + inner in a store's index. */
-function shift(s: Stmt, v: string, inner: string): Stmt {
-  if (s.kind !== "store") return s;
-  return { ...s, index: s.index.map((e) => {
-    const d = must(toDim(e), "an index");
-    return ofDim(D.substitute(d, (id) => (id === v ? D.add(D.sym(v), D.sym(inner)) : null))) as LoopExpr;
-  }) };
 }

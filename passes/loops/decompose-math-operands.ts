@@ -1,0 +1,129 @@
+// Names the operands that read memory. A decomposition uses its operand many times; as a `let` before the statement it is a plain value
+// to everything after. Where a select guards the read, the let is a select with the same guard.
+import { assert } from "../../src/base/assert.ts";
+import * as E from "../../src/ir/expr.ts";
+import { type LoopExpr, lanesOf, type Stmt } from "../../src/ir/loops.ts";
+import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
+import * as B from "./build.ts";
+
+/** What replaces a node, made from the node with new operands; null when it stays. */
+export type Rule = (e: LoopExpr) => LoopExpr | null;
+
+/** The lets that an expression uses, each with the condition under which its value may be computed; null: always. */
+type Uses = ReadonlyMap<string, LoopExpr | null>;
+type Rewritten = { readonly e: LoopExpr; readonly uses: Uses };
+const none: Uses = new Map();
+
+/** Names that nothing in s has. */
+export function freshNames(s: Stmt): () => string {
+  const taken = new Set<string>();
+  visitStmt(s, (x) => {
+    if (x.kind === "for") taken.add(x.v);
+    if (x.kind === "let") taken.add(x.name);
+    const seen = new Set<unknown>();
+    for (const e of exprsOf(x)) visitExpr(e, (y) => y.kind === "var" && taken.add(y.name), seen);
+  });
+  let next = 0;
+  return () => {
+    let name = `m${next++}`;
+    while (taken.has(name)) name = `m${next++}`;
+    return name;
+  };
+}
+
+/** Rewrites the expression e of a statement; `wrap` puts the lets that the result uses around the statement with it. */
+export function rewriteNamed(
+  e: LoopExpr,
+  rule: Rule,
+  fresh: () => string,
+): { readonly e: LoopExpr; readonly wrap: (s: Stmt) => Stmt } {
+  const operands = new Map<string, LoopExpr>();
+  const memo = new Map<LoopExpr, Rewritten>();
+  const go = (x: LoopExpr): Rewritten => {
+    const old = memo.get(x);
+    if (old !== undefined) return old;
+    const r = rewritten(x);
+    memo.set(x, r);
+    return r;
+  };
+  const rewritten = (x: LoopExpr): Rewritten => {
+    const plain = withChildren<LoopExpr>(x, (c) => go(c).e);
+    const parts = (children(x) as readonly LoopExpr[]).map((c) => go(c).uses);
+    // A select by lanes computes both sides.
+    const uses =
+      x.kind === "select" && plain.kind === "select" && lanesOf(x.cond) === 1
+        ? both(parts[0]!, chosen(plain.cond, parts[1]!, parts[2]!))
+        : parts.reduce(both, none);
+    if (rule(plain) === null) return { e: plain, uses };
+    const own = new Map(uses);
+    const named = withChildren<LoopExpr>(plain, (c) => {
+      if (!readsMemory(c)) return c;
+      const name = fresh();
+      operands.set(name, c);
+      own.set(name, null);
+      const lanes = lanesOf(c);
+      return { kind: "var", dtype: c.dtype, name, ...(lanes > 1 ? { lanes } : {}) };
+    });
+    return { e: rule(named)!, uses: own };
+  };
+  const result = go(e);
+  const values = new Map([...operands].map(([name, x]) => [name, guarded(x, result.uses.get(name) ?? null)]));
+  const order = inOrder(values);
+  return {
+    e: result.e,
+    wrap: (s) => order.reduceRight((body, [name, value]): Stmt => ({ kind: "let", name, value, body }), s),
+  };
+}
+function readsMemory(e: LoopExpr): boolean {
+  let found = false;
+  visitExpr(e, (x) => {
+    if (x.kind === "load") found = true;
+  });
+  return found;
+}
+
+/** Uses of two that are both computed. */
+function both(a: Uses, b: Uses): Uses {
+  if (a.size === 0 || b.size === 0) return a.size === 0 ? b : a;
+  const r = new Map(a);
+  for (const [name, g] of b) {
+    const other = r.get(name);
+    r.set(name, other === undefined || other === g ? g : other === null || g === null ? null : B.or(other, g));
+  }
+  return r;
+}
+/** Uses of a, which is computed where cond holds, and of b, elsewhere. */
+function chosen(cond: LoopExpr, a: Uses, b: Uses): Uses {
+  const value = (g: LoopExpr | null | undefined): LoopExpr => g ?? E.constant("bool", g === null ? 1 : 0);
+  const r = new Map<string, LoopExpr | null>();
+  for (const name of new Set([...a.keys(), ...b.keys()])) {
+    const [p, q] = [a.get(name), b.get(name)];
+    if (p === null && q === null) r.set(name, null);
+    else if (p === null && q === undefined) r.set(name, cond);
+    else if (p === undefined && q === null) r.set(name, B.not(cond));
+    // A select and no `and`: what guards within a branch may itself be computed only there.
+    else r.set(name, E.select<LoopExpr>(cond, value(p), value(q)));
+  }
+  return r;
+}
+function guarded(x: LoopExpr, guard: LoopExpr | null): LoopExpr {
+  return guard === null ? x : { kind: "select", dtype: x.dtype, cond: guard, a: x, b: B.lit(x.dtype, 0, x) };
+}
+/** Each after those that it uses. */
+function inOrder(values: ReadonlyMap<string, LoopExpr>): readonly (readonly [string, LoopExpr])[] {
+  const done = new Map<string, boolean>();
+  const out: (readonly [string, LoopExpr])[] = [];
+  const place = (name: string): void => {
+    const value = values.get(name);
+    if (value === undefined || done.get(name)) return;
+    assert(!done.has(name), "operands whose guards need each other");
+    done.set(name, false);
+    visitExpr(value, (x) => {
+      if (x.kind === "var") place(x.name);
+    });
+    done.set(name, true);
+    out.push([name, value]);
+  };
+  for (const name of values.keys()) place(name);
+  return out;
+}
