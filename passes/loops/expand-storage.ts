@@ -11,7 +11,7 @@ import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapStmt, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
-import { cellType, type DType, intBits, is64, isFloat, isInt, isUnsigned, widened } from "../../src/ir/types.ts";
+import { cellType, type DType, intBits, is64, isInt, isUnsigned, widened } from "../../src/ir/types.ts";
 import * as B from "./build.ts";
 import { decode, encode, encodeNumber, isNarrowFloat, toOddF32 } from "./expand-storage-floats.ts";
 

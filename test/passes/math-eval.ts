@@ -83,8 +83,10 @@ class Compiler {
   private readonly lines: string[] = [];
   private readonly names = new Map<LoopExpr, string>();
   private readonly rounding: Rounding;
-  constructor(rounding: Rounding) {
+  private readonly lazy: boolean;
+  constructor(rounding: Rounding, lazy: boolean) {
     this.rounding = rounding;
+    this.lazy = lazy;
   }
   compile(e: LoopExpr): Compiled {
     const result = this.name(e);
@@ -101,6 +103,7 @@ class Compiler {
         if (lanesOf(c as LoopExpr) !== n) throw new Error(`${e.kind} of ${lanesOf(c as LoopExpr)} and ${n} lanes`);
     }
     const text = this.text(e);
+    if (this.lazy) return `(${text})`;
     const name = `t${this.names.size}`;
     this.names.set(e, name);
     this.lines.push(`const ${name} = ${text};`);
@@ -271,8 +274,9 @@ class Compiler {
     return to === "f64" ? `bitsf64(${raw})` : this.fit(to, raw);
   }
 }
-export function compile(e: LoopExpr, rounding: Rounding = "separate"): Compiled {
-  return new Compiler(rounding).compile(e);
+/** Lazy: a select computes only the chosen side; the text then repeats what is shared. */
+export function compile(e: LoopExpr, rounding: Rounding = "separate", lazy = false): Compiled {
+  return new Compiler(rounding, lazy).compile(e);
 }
 /** Compiled, of one variable x. */
 export function compile1(e: LoopExpr, rounding: Rounding = "separate"): (x: Value) => Value {

@@ -24,8 +24,10 @@ const target: TargetInfo = {
   pointers: true,
   align: 64,
 };
+/** What is stored, without the lets around it. */
 function decompose(value: LoopExpr, on: TargetInfo = target): LoopExpr {
-  const s = decomposeMath({ kind: "store", buffer: 0 as BufferId, dtype: value.dtype, index: [E.i32(0)], value }, on);
+  let s = decomposeMath({ kind: "store", buffer: 0 as BufferId, dtype: value.dtype, index: [E.i32(0)], value }, on);
+  while (s.kind === "let") s = s.body;
   if (s.kind !== "store") throw new Error("a store");
   return s.value;
 }
@@ -184,7 +186,7 @@ describe("structure", () => {
   /** The nodes by number, without splats and lanes. */
   function shape(e: LoopExpr, known: Map<LoopExpr, string>): string {
     if (e.kind === "splat") return shape(e.x, known);
-    if (e.kind === "load") return "x";
+    if (e.kind === "var") return "x";
     const old = known.get(e);
     if (old !== undefined) return old;
     const parts = Object.values(e).map((c) => (typeof c === "object" ? shape(c as LoopExpr, known) : String(c)));
