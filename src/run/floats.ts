@@ -32,10 +32,10 @@ export function floatsOf(t: Tensor): Float32Array | Float64Array {
   if (t.dtype === "f8e8m0") return Float64Array.from(cells as Uint8Array, (b) => (b === 255 ? NaN : 2 ** (b - 127)));
   const layout = layoutOf(t.dtype);
   const unsignedZero = t.dtype.endsWith("uz");
-  return Float64Array.from(cells as Uint16Array, (bits) => valueOf(bits, layout, unsignedZero));
+  return Float64Array.from(cells as Uint16Array, (bits) => decode(bits, layout, unsignedZero));
 }
 
-function valueOf(bits: number, l: Layout, unsignedZero: boolean): number {
+function decode(bits: number, l: Layout, unsignedZero: boolean): number {
   const signBit = 1 << (l.exponent + l.mantissa);
   if (unsignedZero && bits === signBit) return NaN;
   const sign = bits & signBit ? -1 : 1;

@@ -2,9 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { must } from "../base/assert.ts";
 import { UnavailableError, userError } from "../base/diagnostics.ts";
+import { packageRoot } from "../base/package.ts";
 import type { DType } from "../ir/types.ts";
 import { typedView } from "../ir/types.ts";
 import type { Tensors } from "./ports.ts";
@@ -56,11 +57,6 @@ function find(name: string): string | null {
   }
   return [...near, ...above].find((p) => existsSync(join(p, "package.json"))) ?? null;
 }
-function packageRoot(): string {
-  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at))
-    if (existsSync(join(at, "package.json")) || dirname(at) === at) return at;
-}
-
 /** The part of onnxruntime-web's interface that is used here. */
 type Onnxruntime = {
   readonly env: { logLevel: string; readonly wasm: { numThreads: number } };

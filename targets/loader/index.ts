@@ -1,8 +1,8 @@
 // Packages a module in linear memory with its loader: NAME.mjs, NAME.d.ts, NAME.d.mts, NAME.wasm, NAME.weights.
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { assert, must } from "../../src/base/assert.ts";
+import { packageRoot } from "../../src/base/package.ts";
 import type { OutputFile } from "../../src/ir/artifact.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
@@ -32,15 +32,6 @@ export function loaderText(name: "linear" | "webgpu", exported: string): string 
     .replaceAll('import("node:', 'import(/* webpackIgnore: true */ /* @vite-ignore */ "node:');
   return `(() => {${body}return ${end[1]!};})()`;
 }
-/** The folder of Ingot's package.json: above src or above dist. */
-function packageRoot(): string {
-  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
-    const file = join(at, "package.json");
-    if (existsSync(file) && (JSON.parse(readFileSync(file, "utf8")) as { name?: string }).name === "ingot") return at;
-    assert(dirname(at) !== at, "no package.json of ingot above the compiler");
-  }
-}
-
 /** JSON as JavaScript source text, safe in a script element too. */
 export function literal(x: unknown): string {
   return JSON.stringify(x).replace(/[<\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
