@@ -193,7 +193,8 @@ export function readNpy(bytes: Uint8Array, what = "array"): NpyArray {
   const count = dims.reduce((a, b) => a * b, 1);
   if (bytes.length - data !== count * type.size)
     bad(`${bytes.length - data} bytes for shape (${dims.join(", ")}) of ${descr}`);
-  const raw = bytes.slice(data);
+  // A copy at offset 0: slice of a Buffer would be a view.
+  const raw = new Uint8Array(bytes.subarray(data));
   return { dtype: type.dtype, dims, bytes: fortran && dims.length > 1 ? fromFortran(raw, dims, type.size) : raw };
 }
 
