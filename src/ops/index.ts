@@ -1,6 +1,7 @@
 // The table of operators: one list per family, looked up by ONNX domain, name and opset.
 import type { Attrs } from "../ir/graph.ts";
 import type { OpDef } from "../ir/opdef.ts";
+import { attentionOps } from "./attention.ts";
 import { contractOps } from "./contract.ts";
 import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
@@ -26,7 +27,7 @@ import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */

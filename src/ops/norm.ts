@@ -39,21 +39,21 @@ function softOp(type: string, how: Accuracy, lower: (b: TeBuilder, x: Buffer, ou
   });
 }
 /** The largest element over `axes`, in a buffer without them. */
-function largestOver(b: TeBuilder, x: Buffer, axes: readonly number[]): Buffer {
+function largestOver(b: TeBuilder, x: Buffer, axes: readonly number[], result: (s: Expr) => Expr = (s) => s): Buffer {
   const out = b.temp(`${x.name}.max`, wide(x.dtype), reducedShape(x.shape, axes, false));
-  maxInto(b, out, axes.map((k) => x.shape[k]!), (i, r) => E.to(out.dtype, load(x, inputIndex(i, r, axes, x.shape.length, false))));
+  maxInto(b, out, axes.map((k) => x.shape[k]!), (i, r) => E.to(out.dtype, load(x, inputIndex(i, r, axes, x.shape.length, false))), result);
   return out;
 }
 const without = (i: readonly Expr[], axes: readonly number[]): Expr[] => i.filter((_, k) => !axes.includes(k));
 
-/** exp(x - max) / sum, with one division per row. `x` may be any float buffer. */
-export function softmaxInto(b: TeBuilder, x: Buffer, out: Buffer, axes: readonly number[]): void {
+/** exp(x - max) / sum, with one division per row. masked: a row of -Infinity alone gives zeros, not NaN. */
+export function softmaxInto(b: TeBuilder, x: Buffer, out: Buffer, axes: readonly number[], masked = false): void {
   const t = wide(x.dtype);
-  const largest = largestOver(b, x, axes);
+  const largest = largestOver(b, x, axes, masked ? (s) => E.where(E.eq(s, -Infinity), constant(t, 0), s) : (s) => s);
   const e = b.temp(`${x.name}.exp`, t, x.shape);
   b.map(e, (i) => E.unary("exp", E.sub(E.to(t, load(x, i)), load(largest, without(i, axes)))));
   const scale = b.temp(`${x.name}.scale`, t, largest.shape);
-  sumInto(b, scale, axes.map((k) => x.shape[k]!), (i, r) => load(e, inputIndex(i, r, axes, x.shape.length, false)), (s) => E.unary("recip", s));
+  sumInto(b, scale, axes.map((k) => x.shape[k]!), (i, r) => load(e, inputIndex(i, r, axes, x.shape.length, false)), (s) => (masked ? E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s)) : E.unary("recip", s)));
   b.map(out, (i) => E.to(out.dtype, E.mul(load(e, i), load(scale, without(i, axes)))));
 }
 export const Softmax: OpDef<SoftAttrs> = softOp("Softmax", accuracy, softmaxInto);
