@@ -18,6 +18,11 @@ export function spread(x: LoopExpr, n: number): LoopExpr {
 export function lit(dtype: DType, value: number | bigint, x: LoopExpr): LoopExpr {
   return spread(E.constant(dtype, dtype === "f32" ? Math.fround(Number(value)) : value), lanesOf(x));
 }
+/** The variable of a let whose value is x. */
+export function variable(name: string, x: LoopExpr): LoopExpr {
+  const lanes = lanesOf(x);
+  return { kind: "var", dtype: x.dtype, name, ...(lanes > 1 ? { lanes } : {}) };
+}
 function typed(args: readonly Arg[]): LoopExpr[] {
   const like = args.find((x): x is LoopExpr => !isPlain(x));
   assert(like, "an operation on plain numbers");

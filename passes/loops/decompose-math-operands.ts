@@ -3,7 +3,7 @@
 import { assert } from "../../src/base/assert.ts";
 import * as E from "../../src/ir/expr.ts";
 import { type LoopExpr, lanesOf, type Stmt } from "../../src/ir/loops.ts";
-import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
+import { children, visitExpr, withChildren } from "../../src/ir/rewrite.ts";
 import * as B from "./build.ts";
 
 /** What replaces a node, made from the node with new operands; null when it stays. */
@@ -13,23 +13,6 @@ export type Rule = (e: LoopExpr) => LoopExpr | null;
 type Uses = ReadonlyMap<string, LoopExpr | null>;
 type Rewritten = { readonly e: LoopExpr; readonly uses: Uses };
 const none: Uses = new Map();
-
-/** Names that nothing in s has. */
-export function freshNames(s: Stmt): () => string {
-  const taken = new Set<string>();
-  visitStmt(s, (x) => {
-    if (x.kind === "for") taken.add(x.v);
-    if (x.kind === "let") taken.add(x.name);
-    const seen = new Set<unknown>();
-    for (const e of exprsOf(x)) visitExpr(e, (y) => y.kind === "var" && taken.add(y.name), seen);
-  });
-  let next = 0;
-  return () => {
-    let name = `m${next++}`;
-    while (taken.has(name)) name = `m${next++}`;
-    return name;
-  };
-}
 
 /** Rewrites the expression e of a statement; `wrap` puts the lets that the result uses around the statement with it. */
 export function rewriteNamed(
@@ -61,8 +44,7 @@ export function rewriteNamed(
       const name = fresh();
       operands.set(name, c);
       own.set(name, null);
-      const lanes = lanesOf(c);
-      return { kind: "var", dtype: c.dtype, name, ...(lanes > 1 ? { lanes } : {}) };
+      return B.variable(name, c);
     });
     return { e: rule(named)!, uses: own };
   };

@@ -19,8 +19,9 @@ import type { TargetInfo } from "../../src/ir/target.ts";
 import { erf, exp, tanh } from "./decompose-math-exp.ts";
 import { type Float, f32, f64 } from "./decompose-math-float.ts";
 import { log, pow } from "./decompose-math-log.ts";
-import { freshNames, rewriteNamed } from "./decompose-math-operands.ts";
+import { rewriteNamed } from "./decompose-math-operands.ts";
 import { cos, sin } from "./decompose-math-trig.ts";
+import { freshNames } from "./fresh-names.ts";
 
 type Decompose = (f: Float, x: LoopExpr) => LoopExpr;
 const functions: Partial<Record<UnaryOp, Decompose>> = { exp, log, sin, cos, tanh, erf };

@@ -4,7 +4,7 @@
 // - A narrow float is computed in f32 and rounded where it is stored or cast, not in between.
 // - A narrow integer is an i32 within its range: what can leave the range is wrapped, unless a store does that.
 // - What is only moved (load, select, cast, constant, store) moves as a pattern: NaNs and infinities of 8-bit floats stay what they are.
-import { assert } from "../../src/base/assert.ts";
+import { assert, InternalError } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import { type BinaryOp, constant } from "../../src/ir/expr.ts";
 import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
@@ -14,6 +14,7 @@ import type { TargetInfo } from "../../src/ir/target.ts";
 import { cellType, type DType, intBits, is64, isInt, isUnsigned, widened } from "../../src/ir/types.ts";
 import * as B from "./build.ts";
 import { decode, encode, encodeNumber, isNarrowFloat, toOddF32 } from "./expand-storage-floats.ts";
+import { freshNames } from "./fresh-names.ts";
 
 type Of<K extends LoopExpr["kind"]> = Extract<LoopExpr, { kind: K }>;
 
@@ -46,12 +47,14 @@ class Expansion {
   private readonly k: Kernel;
   private readonly target: TargetInfo;
   private readonly buffers: Map<BufferId, Buffer>;
+  private readonly fresh: () => string;
   private readonly wides = new Map<LoopExpr, LoopExpr>();
   private readonly raws = new Map<LoopExpr, LoopExpr>();
   private readonly patterns = new Map<LoopExpr, LoopExpr>();
   constructor(k: Kernel, target: TargetInfo) {
     this.k = k;
     this.target = target;
+    this.fresh = freshNames(k.body);
     this.buffers = new Map(k.params.map((b) => [b.id, b]));
     visitStmt(k.body, (s) => {
       if (s.kind === "alloc") this.buffers.set(s.buffer.id, s.buffer);
@@ -106,25 +109,28 @@ class Expansion {
         return { ...s, cond: wide(s.cond) };
       case "alloc":
         return { ...s, buffer: this.buffer(s.buffer) };
-      case "store": {
-        const b = this.of(s.buffer);
-        return {
-          ...s,
-          dtype: this.typeOf(b),
-          index: s.index.map(wide),
-          value: b.scope === "register" ? wide(s.value) : this.cell(s.value),
-        };
-      }
+      case "store":
+        return this.store(s);
       case "seq":
       case "barrier":
         return s;
     }
   }
 
-  /** What a store to memory writes for e: a cell truncates an integer to its own width. */
-  private cell(e: LoopExpr): LoopExpr {
-    if (isNarrowFloat(e.dtype)) return this.pattern(e);
-    return isInt(e.dtype) && (intBits(e.dtype) === 8 || intBits(e.dtype) === 16) ? this.raw(e) : this.wide(e);
+  private store(s: Extract<Stmt, { kind: "store" }>): Stmt {
+    const b = this.of(s.buffer);
+    const cell: Stmt = { ...s, dtype: this.typeOf(b), index: s.index.map((e) => this.wide(e)) };
+    const d = s.value.dtype;
+    if (b.scope === "register") return { ...cell, value: this.wide(s.value) };
+    // A cell truncates an integer to its own width.
+    if (isInt(d) && (intBits(d) === 8 || intBits(d) === 16)) return { ...cell, value: this.raw(s.value) };
+    if (!isNarrowFloat(d)) return { ...cell, value: this.wide(s.value) };
+    const source = this.source(s.value);
+    if (source === null) return { ...cell, value: this.pattern(s.value) };
+    // Encoding uses its operand many times.
+    const name = this.fresh();
+    const value = encode(d, B.variable(name, source.x), source.saturate);
+    return { kind: "let", name, value: source.x, body: { ...cell, value } };
   }
   /** e in its register, within the range of its type. */
   private wide(e: LoopExpr): LoopExpr {
@@ -243,29 +249,32 @@ class Expansion {
   private patternOf(e: LoopExpr): LoopExpr {
     const d = e.dtype;
     assert(isNarrowFloat(d), `a pattern of ${d}`);
+    const source = this.source(e);
+    if (source !== null) return encode(d, source.x, source.saturate);
     switch (e.kind) {
       case "const":
         return constant("i32", encodeNumber(d, Number(e.value)));
       case "load":
-        if (this.of(e.buffer).scope !== "register") return B.cast("i32", this.loadCell(e));
-        break;
+        return B.cast("i32", this.loadCell(e));
       case "select":
         return B.select(this.wide(e.cond), this.pattern(e.a), this.pattern(e.b));
-      case "cast": {
-        const from = e.x.dtype;
-        const x = this.wide(e.x);
-        if (x.dtype === "f32") return encode(d, x, true);
-        // f32 holds all that matters of an integer to all but the two formats with its exponents.
-        const plain = from === "bool" || isNarrowInt(from) || (isInt(from) && d !== "bf16" && d !== "f8e8m0");
-        return encode(d, plain ? B.cast("f32", x) : toOddF32(x), true);
-      }
-      case "bitcast": {
-        const from = e.x.dtype;
-        if (isNarrowFloat(from)) return this.pattern(e.x);
-        return B.bitand(this.raw(e.x), 2 ** intBits(from) - 1);
-      }
+      case "bitcast":
+        return isNarrowFloat(e.x.dtype) ? this.pattern(e.x) : B.bitand(this.raw(e.x), 2 ** intBits(e.x.dtype) - 1);
+      default:
+        throw new InternalError(`a pattern of ${e.kind}`);
     }
-    return encode(d, this.wide(e), false);
+  }
+  /** The f32 that is encoded for a narrow float; null when its pattern comes from memory, a constant or other patterns. */
+  private source(e: LoopExpr): { readonly x: LoopExpr; readonly saturate: boolean } | null {
+    if (e.kind === "const" || e.kind === "select" || e.kind === "bitcast") return null;
+    if (e.kind === "load" && this.of(e.buffer).scope !== "register") return null;
+    if (e.kind !== "cast") return { x: this.wide(e), saturate: false };
+    const from = e.x.dtype;
+    const x = this.wide(e.x);
+    // f32 holds all that matters of an integer to all but the two formats with its exponents.
+    const wide = is64(from) || from === "i32" || from === "u32";
+    const once = from === "f64" || (wide && (e.dtype === "bf16" || e.dtype === "f8e8m0"));
+    return { x: once ? toOddF32(x) : B.cast("f32", x), saturate: true };
   }
 }
 

@@ -2,7 +2,7 @@
 // Lanes are checked and then evaluated one at a time: a splat is its operand.
 import { must } from "../../src/base/assert.ts";
 import type { BinaryOp, UnaryOp } from "../../src/ir/expr.ts";
-import { type LoopExpr, lanesOf } from "../../src/ir/loops.ts";
+import { type LoopExpr, lanesOf, type Stmt } from "../../src/ir/loops.ts";
 import { children } from "../../src/ir/rewrite.ts";
 import { type DType, intBits, is64, isFloat, isUnsigned } from "../../src/ir/types.ts";
 
@@ -286,4 +286,19 @@ export function compile1(e: LoopExpr, rounding: Rounding = "separate"): (x: Valu
     vars.x = x;
     return f(vars, {});
   };
+}
+/** A store within lets: the statement, and what it stores. */
+export function compileStore(
+  s: Stmt,
+  rounding: Rounding = "separate",
+  lazy = false,
+): { readonly store: Extract<Stmt, { kind: "store" }>; readonly value: Compiled } {
+  if (s.kind === "let") {
+    const { name } = s;
+    const own = compile(s.value, rounding, lazy);
+    const { store, value } = compileStore(s.body, rounding, lazy);
+    return { store, value: (vars, cells) => value({ ...vars, [name]: own(vars, cells) }, cells) };
+  }
+  if (s.kind !== "store") throw new Error(`${s.kind} around a store`);
+  return { store: s, value: compile(s.value, rounding, lazy) };
 }

@@ -6,7 +6,7 @@ import * as E from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
-import { compile, type Value } from "./math-eval.ts";
+import { compileStore } from "./math-eval.ts";
 
 const target: TargetInfo = {
   name: "test",
@@ -41,13 +41,6 @@ function guardedCells(values: readonly number[]): ArrayLike<number> {
       return v;
     },
   });
-}
-/** Runs lets and the store; gives the stored value. */
-function run(s: Stmt, vars: Record<string, Value>, cells: Record<number, ArrayLike<number>>): Value {
-  if (s.kind === "let")
-    return run(s.body, { ...vars, [s.name]: compile(s.value, "separate", true)(vars, cells) }, cells);
-  if (s.kind !== "store") throw new Error(s.kind);
-  return compile(s.value, "separate", true)(vars, cells);
 }
 function lets(s: Stmt): string[] {
   const names: string[] = [];
@@ -129,7 +122,8 @@ describe("operands that read memory", () => {
   test.each(cases)("%s, are read only where they may be", (_, value, want) => {
     const s = decompose(value);
     expect(lets(s).length).toBeGreaterThan(0);
-    for (let k = 0; k < 8; k++) expect(run(s, { i: k }, cells) as number).toBeCloseTo(want(k), 4);
+    for (let k = 0; k < 8; k++)
+      expect(compileStore(s, "separate", true).value({ i: k }, cells) as number).toBeCloseTo(want(k), 4);
   });
   test("of if are named before it, of a loop's condition not", () => {
     const cond = E.binary<LoopExpr>("lt", f("exp", at(1)), zero);

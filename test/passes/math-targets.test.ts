@@ -19,7 +19,7 @@ import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wasmModule, wasmTarget } from "../../targets/wasm/index.ts";
 import { need } from "../targets/need.ts";
 import { Draft, loadOf, loop, n, store } from "../targets/programs/draft.ts";
-import { compile, type Value } from "./math-eval.ts";
+import { compileStore } from "./math-eval.ts";
 
 /** out[i] = f(inputs[i]...) for every element, `lanes` at a time. */
 type Job = {
@@ -110,18 +110,11 @@ function expected(jobs: readonly Job[]): Tensor[] {
       { name: "k", params: [...params, out], scalars: [], dims: [], mayOverlap: [], body },
       jsTarget.info,
     );
-    const lets: (readonly [string, ReturnType<typeof compile>])[] = [];
-    let s = decomposeMath(k.body, { ...jsTarget.info, natives: new Set() });
-    for (; s.kind === "let"; s = s.body) lets.push([s.name, compile(s.value)]);
-    const f = compile(s.kind === "store" ? s.value : E.i32(0));
+    const { value } = compileStore(decomposeMath(k.body, { ...jsTarget.info, natives: new Set() }));
     const cells = Object.fromEntries(params.map((p, i) => [p.id, typedView(p.dtype, job.inputs[i]!.bytes)]));
     const bytes = new Uint8Array(count * elementBytes(job.out));
     const view = typedView(job.out, bytes);
-    for (let i = 0; i < count; i++) {
-      const vars: Record<string, Value> = { i };
-      for (const [name, value] of lets) vars[name] = value(vars, cells);
-      view[i] = f(vars, cells) as never;
-    }
+    for (let i = 0; i < count; i++) view[i] = value({ i }, cells) as never;
     return { dtype: job.out, dims: [count], bytes };
   });
 }

@@ -11,7 +11,7 @@ import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import { type Buffer, dense, type Scope } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import { cellType, type DType, dtypes, intBits, isFloat, isInt, isUnsigned, typedView } from "../../src/ir/types.ts";
-import { compile } from "./math-eval.ts";
+import { compileStore } from "./math-eval.ts";
 
 const target: TargetInfo = {
   name: "test",
@@ -43,13 +43,6 @@ const store = (b: Buffer, value: LoopExpr): Stmt => ({
 function kernel(params: readonly Buffer[], body: Stmt): Kernel {
   return { name: "k", params, scalars: [], dims: [], mayOverlap: [], body };
 }
-function storeOf(k: Kernel): Extract<Stmt, { kind: "store" }> {
-  let found: Stmt | null = null;
-  visitStmt(k.body, (s) => {
-    if (s.kind === "store") found = s;
-  });
-  return found as unknown as Extract<Stmt, { kind: "store" }>;
-}
 /** Runs `out[i] = f(a[i], ...)` on cells, as printers do: a store truncates. */
 function run(
   outType: DType,
@@ -69,8 +62,7 @@ function run(
     for (let i = 0; i < n; i++) view[i] = values[i] as never;
     cells[j] = view;
   });
-  const s = storeOf(k);
-  const value = compile(s.value);
+  const { store: s, value } = compileStore(k.body);
   const result = make(s.dtype);
   for (let i = 0; i < n; i++) {
     const x = value({ i }, cells);
