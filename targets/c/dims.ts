@@ -28,6 +28,13 @@ function plus(a: Bounded, b: Bounded): Bounded {
   );
 }
 
+/** A tree of halves: a maximum of hundreds of terms nests no deeper than compilers allow. */
+function balanced<T>(xs: readonly T[], join: (a: T, b: T) => T): T {
+  if (xs.length === 1) return xs[0]!;
+  const half = xs.length >> 1;
+  return join(balanced(xs.slice(0, half), join), balanced(xs.slice(half), join));
+}
+
 function print(d: Dim, symbol: (id: SymbolId) => SymbolText): Bounded {
   const of = (x: Dim): Bounded => print(x, symbol);
   switch (d.kind) {
@@ -66,15 +73,12 @@ function print(d: Dim, symbol: (id: SymbolId) => SymbolText): Bounded {
     case "min":
     case "broadcast": {
       const kind = d.kind;
-      return d.terms
-        .slice(1)
-        .map(of)
-        .reduce((a, b) => {
-          const code = call(`ig_${kind}_i64`, a.code, b.code);
-          if (kind === "max") return { code, low: Math.max(a.low, b.low), high: Math.max(a.high, b.high) };
-          if (kind === "min") return { code, low: Math.min(a.low, b.low), high: Math.min(a.high, b.high) };
-          return { code, low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) };
-        }, of(d.terms[0]!));
+      return balanced(d.terms.map(of), (a, b) => {
+        const code = call(`ig_${kind}_i64`, a.code, b.code);
+        if (kind === "max") return { code, low: Math.max(a.low, b.low), high: Math.max(a.high, b.high) };
+        if (kind === "min") return { code, low: Math.min(a.low, b.low), high: Math.min(a.high, b.high) };
+        return { code, low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) };
+      });
     }
     case "floordiv": {
       const [a, by] = [of(d.a), of(d.by)];

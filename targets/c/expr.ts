@@ -55,7 +55,8 @@ export function vectorType(d: DType, lanes: number): string {
   return `ig_${lane(d)}x${lanes}`;
 }
 /** Sums and products of i32: in an index they are computed exactly. */
-export function isLinear(e: LoopExpr): e is Extract<LoopExpr, { kind: "binary" }> {
+type Linear = Extract<LoopExpr, { kind: "binary" }>;
+export function isLinear(e: LoopExpr): e is Linear {
   return e.kind === "binary" && e.dtype === "i32" && (e.op === "add" || e.op === "sub" || e.op === "mul");
 }
 const isI32 = (d: DType): boolean => d === "i32" || (narrowRange(d) !== null && d !== "bool");
@@ -76,15 +77,20 @@ export class ExprPrinter {
 
   /** A linear index: what is added or multiplied is ptrdiff_t, unless int is known to suffice. */
   index(e: LoopExpr): Code {
-    if (!isLinear(e) || this.#scope.temps.has(e) || this.#scope.ranges.exact(e)) return this.value(e);
-    const part = (x: LoopExpr): Code => {
-      if (isLinear(x) && !this.#scope.temps.has(x) && !this.#scope.ranges.exact(x)) return this.index(x);
-      const c = this.value(x);
-      if (x.kind === "const" || (x.kind === "var" && this.#scope.vars.get(x.name)?.wide)) return c;
-      return castTo("ptrdiff_t", c);
-    };
-    const [a, b] = [part(e.a), part(e.b)];
-    return e.op === "mul" ? product(a, "*", b) : sum(a, e.op === "sub" ? "-" : "+", b);
+    if (!isLinear(e) || !this.#mayOverflow(e)) return this.value(e);
+    const [a, b] = [this.index(e.a), this.index(e.b)];
+    // One operand of ptrdiff_t makes the other one too.
+    const left = this.#isWide(e.a) || this.#isWide(e.b) ? a : castTo("ptrdiff_t", a);
+    return e.op === "mul" ? product(left, "*", b) : sum(left, e.op === "sub" ? "-" : "+", b);
+  }
+  #mayOverflow(e: Linear): boolean {
+    return !this.#scope.temps.has(e) && !this.#scope.ranges.exact(e);
+  }
+  /** Whether the C text of an index is of type ptrdiff_t. */
+  #isWide(e: LoopExpr): boolean {
+    if (this.#scope.temps.has(e)) return false;
+    if (e.kind === "var") return this.#scope.vars.get(e.name)?.wide ?? false;
+    return isLinear(e) && (this.#mayOverflow(e) || this.#isWide(e.a) || this.#isWide(e.b));
   }
 
   /** The element of a buffer that a load or store names: `x[i]`; a vector's first. */

@@ -3,6 +3,9 @@ import type { BufferId } from "../../src/base/brand.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { isLinear } from "./expr.ts";
 
+/** Operations inside one another; compilers take 256 brackets. */
+const maxDepth = 40;
+
 /** The operands of an expression, the index of a load included. */
 export function operands(e: LoopExpr): readonly LoopExpr[] {
   switch (e.kind) {
@@ -119,8 +122,8 @@ export function indexLets(body: Stmt): ReadonlySet<string> {
 }
 
 /**
- * The nodes of an expression that are worth a temporary, operands first: used more than once, and safe to compute in any case
- * (a load in one side of a select may be out of bounds). The sums of an index are left to the index; a load of a local
+ * The nodes of an expression that are worth a temporary, operands first: used more than once or nested deeply, and safe to compute in
+ * any case (a load in one side of a select may be out of bounds). The sums of an index are left to the index; a load of a local
  * variable is none.
  */
 export function sharedNodes(
@@ -159,5 +162,17 @@ export function sharedNodes(
     for (const x of lazy ? xs.slice(0, 1) : xs) certain(indexBase(x));
   };
   for (const r of roots) certain(r.e);
-  return order.filter((e) => count.get(e)! > 1 && (sure.has(e) || !loads.get(e)));
+
+  const depth = new Map<LoopExpr, number>();
+  const depthOf = (e: LoopExpr): number => {
+    const known = depth.get(e);
+    if (known !== undefined || e.kind === "const" || e.kind === "var") return known ?? 0;
+    return 1 + Math.max(0, ...operands(e).map((x) => depthOf(indexBase(x))));
+  };
+  return order.filter((e) => {
+    const nested = depthOf(e);
+    const worth = (count.get(e)! > 1 || nested > maxDepth) && (sure.has(e) || !loads.get(e));
+    depth.set(e, worth ? 0 : nested);
+    return worth;
+  });
 }

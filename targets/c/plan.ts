@@ -5,6 +5,7 @@ import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
 import { elementBytes } from "../../src/ir/types.ts";
+import { castTo } from "./code.ts";
 import type { SymbolText } from "./dims.ts";
 import { printDim, sizeLimit } from "./dims.ts";
 import type { Interface } from "./interface.ts";
@@ -130,8 +131,8 @@ export function outputDims(i: Interface, symbol: (id: SymbolId) => SymbolText | 
 export function fieldDims(f: Interface["outputs"][number], symbol: (id: SymbolId) => SymbolText | null): string[] {
   if (f.dims === null) return [];
   return f.buffer.shape.map((d, axis) => {
-    const value = printDim(d, (id) => must(symbol(id), `symbol ${id} of ${f.port}`));
-    return `out->${f.dims}[${axis}] = (int32_t)${value.code.p < 14 ? `(${value.code.s})` : value.code.s};`;
+    const { code } = printDim(d, (id) => must(symbol(id), `symbol ${id} of ${f.port}`));
+    return `out->${f.dims}[${axis}] = ${d.kind === "int" ? code.s : castTo("int32_t", code).s};`;
   });
 }
 

@@ -82,6 +82,8 @@ class KernelPrinter {
   readonly #lines: string[] = [];
   /** Lines that declare a constant, by its name: dropped when nothing uses it. */
   readonly #declared: Map<string, number> = new Map();
+  /** Stores that declare their register, by its type. */
+  readonly #declaredBy: Map<Store, string> = new Map();
   #depth = 1;
 
   constructor(kernel: Kernel, names: Names, tables: Tables, strict: boolean) {
@@ -200,7 +202,7 @@ class KernelPrinter {
         this.#store(s);
         break;
       case "alloc":
-        this.#alloc(s.buffer);
+        this.#alloc(s.buffer, s.body);
         this.#stmt(s.body);
         break;
       case "for":
@@ -244,7 +246,7 @@ class KernelPrinter {
     if (n === 1 && !wide && valueType(value.dtype) === "int32_t") this.#ranges.define(name, this.#ranges.of(value));
   }
 
-  #alloc(b: Buffer): void {
+  #alloc(b: Buffer, body: Stmt): void {
     const id = this.#names.fresh(b.name);
     const dims = b.shape.map((d) => must(D.known(d), `extent of the local buffer ${b.name}`));
     const size = dims.reduce((x, y) => x * y, 1);
@@ -252,8 +254,11 @@ class KernelPrinter {
       const vector = dims.length === 1 && size > 1;
       this.#buffers.set(b.id, { kind: vector ? "vector" : "scalar", name: id });
       if (!this.#read.has(b.id)) return;
-      // The value is undefined until the first store; this one goes away where that comes first.
-      this.#line(vector ? `${vectorType(b.dtype, size)} ${id} = {0};` : `${valueType(b.dtype)} ${id} = 0;`);
+      const type = vector ? vectorType(b.dtype, size) : valueType(b.dtype);
+      const first = firstStore(body, b.id);
+      if (first !== null) this.#declaredBy.set(first, type);
+      // The value is undefined until the first store.
+      else this.#line(`${type} ${id} = ${vector ? "{0}" : "0"};`);
       return;
     }
     assert(b.scope === "register" || b.scope === "stack", `a local buffer in ${b.scope}`);
@@ -269,7 +274,10 @@ class KernelPrinter {
       if (!this.#read.has(s.buffer)) return;
       this.#prepare({ e: s.value, index: false });
       const n = home.kind === "vector" ? Math.max(lanesOf(s.value), lanesOf(index)) : 1;
-      this.#line(`${home.name} = ${n > 1 ? this.#expr.lanes(s.value, n).s : this.#expr.value(s.value).s};`);
+      const type = this.#declaredBy.get(s);
+      this.#line(
+        `${type === undefined ? "" : `${type} `}${home.name} = ${n > 1 ? this.#expr.lanes(s.value, n).s : this.#expr.value(s.value).s};`,
+      );
       return;
     }
     this.#prepare({ e: s.value, index: false }, { e: indexBase(index), index: true });
@@ -336,6 +344,21 @@ class KernelPrinter {
   }
 }
 
+/** The store that gives a register its first value, when it stands in the same block as what allocates it, before all other uses. */
+function firstStore(s: Stmt, b: BufferId): Store | null {
+  const reads = (e: LoopExpr): boolean => someLoad(e, (x) => x === b);
+  for (;;) {
+    if (s.kind === "alloc") s = s.body;
+    else if (s.kind === "let" && !reads(s.value)) s = s.body;
+    else break;
+  }
+  for (const x of s.kind === "seq" ? s.body : [s]) {
+    if (x.kind !== "store" || reads(x.value) || x.index.some(reads)) return null;
+    if (x.buffer === b) return x;
+  }
+  return null;
+}
+
 function scaled(name: string, step: number): string {
   return step === 1 ? name : `(ptrdiff_t)${name} * ${step}`;
 }
@@ -398,7 +421,7 @@ function parallelLoop(k: Kernel): { readonly lets: readonly Let[]; readonly loop
   const lets: Let[] = [];
   let s = k.body;
   for (; s.kind === "let"; s = s.body) {
-    if (hasLoad(s.value)) return null;
+    if (someLoad(s.value, () => true)) return null;
     lets.push(s);
   }
   if (s.kind !== "for" || s.loop !== "parallel") return null;
@@ -411,10 +434,11 @@ function parallelLoop(k: Kernel): { readonly lets: readonly Let[]; readonly loop
     e.kind === "var" ? outside.has(e.name) : e.kind !== "load" && operands(e).every(fromParams);
   return !sums && fromParams(s.extent) ? { lets, loop: s } : null;
 }
-function hasLoad(e: LoopExpr): boolean {
+/** Whether an expression loads from some buffer for which f holds. */
+function someLoad(e: LoopExpr, f: (b: BufferId) => boolean): boolean {
   let found = false;
   eachExpr({ kind: "let", name: "", value: e, body: nothing }, (x) => {
-    if (x.kind === "load") found = true;
+    if (x.kind === "load" && f(x.buffer)) found = true;
   });
   return found;
 }

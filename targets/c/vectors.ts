@@ -316,7 +316,7 @@ function commonOp(s: Shape, op: string): VectorPart | null {
     }
     case "load":
       return {
-        gnu: macro(name, 1, `*(const ${v}_m *)(a)`),
+        gnu: macro(name, 1, `(${v})*(const ${v}_m *)(a)`),
         plain: `IG_FN ${v} ${name}(const ig_${t} *p) {\n  ${v} r;\n  for (int i = 0; i < ${n}; i++) r.v[i] = p[i];\n  return r;\n}`,
       };
     case "store":

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { must } from "../../src/base/assert.ts";
 import type { OutputFile } from "../../src/ir/artifact.ts";
 import * as D from "../../src/ir/dim.ts";
-import { add, i32, mul, mulAdd, v } from "../../src/ir/expr.ts";
+import { add, constant, i32, mul, mulAdd, v } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { EmitOptions } from "../../src/ir/target.ts";
@@ -237,7 +237,40 @@ function weightedProgram(): { readonly fixture: Fixture; readonly inputs: Readon
   return { fixture: fixture(d, [{ inputs, expected: {} }], { dtypes: ["f32"] }), inputs };
 }
 
+/** z[4i..] = i < 2 ? x[4i..] : 7, a condition for whole vectors; the load would be out of bounds. */
+function wholeVectors(): Fixture {
+  const d = new Draft("whole-vectors");
+  const x = d.input("x", "f32", [n(8)]);
+  const z = d.output("z", "f32", [n(16)]);
+  const k = d.kernel("pad", (kd) => {
+    const [kx, kz] = [kd.param("x", "f32", x.shape), kd.param("z", "f32", z.shape)];
+    const at: LoopExpr = { kind: "ramp", base: v("i"), stride: 1, lanes: 4, dtype: "i32" };
+    const seven: LoopExpr = { kind: "splat", x: constant("f32", 7), lanes: 4, dtype: "f32" };
+    const inside: LoopExpr = { kind: "binary", op: "lt", dtype: "bool", a: v("i"), b: i32(8) };
+    return loop(
+      "i",
+      i32(16),
+      store(kz, at, { kind: "select", dtype: "f32", cond: inside, a: loadOf(kx, at), b: seven }),
+      4,
+    );
+  });
+  d.run.push(d.call(k, [x, z]));
+  const xs = [1, 2, 3, 4, 5, 6, 7, 8];
+  const expected = { z: tensorOf("f32", [16], [...xs, 7, 7, 7, 7, 7, 7, 7, 7]) };
+  return fixture(d, [{ inputs: { x: tensorOf("f32", [8], xs) }, expected }], { dtypes: ["f32"], vectors: 4 });
+}
+
 describe("one program", () => {
+  test.skipIf(!need("gcc", "clang"))(
+    "a condition for whole vectors",
+    async () => {
+      for (const cc of ["gcc", "clang"]) await check([wholeVectors()], { cc, flags: [...strictly, "-O1"] });
+      await check([wholeVectors()], { cc: "gcc", flags: [...strictly, ...sanitized] });
+      await check([wholeVectors()], { cc: "gcc", flags: [...strictly, "-DIG_PLAIN_C"] });
+    },
+    60_000,
+  );
+
   test.skipIf(!need("cc"))("a parallel loop in pieces, with names that are no identifiers", async () => {
     const flags = [...strictly, "-O2"];
     await check([parallelProgram()], { flags });
@@ -245,6 +278,21 @@ describe("one program", () => {
     const { files } = await caseOf(parallelProgram(), "odd name-1");
     expect(text(files, ".h")).toContain('const int32_t *class_v; /* "class": i32[batch.size] */');
     expect(text(files, ".c")).toContain("ctx->parallel_for(ctx->user, count, k_int_v_part, &args)");
+  });
+
+  test.skipIf(!need("clang"))("an expression nested deeper than compilers take brackets", async () => {
+    const d = new Draft("deep");
+    const x = d.input("x", "i32", [n(1)]);
+    const z = d.output("z", "i32", [n(1)]);
+    const k = d.kernel("deep", (kd) => {
+      const [kx, kz] = [kd.param("x", "i32", x.shape), kd.param("z", "i32", x.shape)];
+      let e: LoopExpr = loadOf(kx, i32(0));
+      for (let i = 0; i < 600; i++) e = { kind: "binary", op: "add", dtype: "i32", a: i32(i), b: e };
+      return store(kz, i32(0), e);
+    });
+    d.run.push(d.call(k, [x, z]));
+    const run = { inputs: { x: tensorOf("i32", [1], [5]) }, expected: { z: tensorOf("i32", [1], [5 + 300 * 599]) } };
+    await check([fixture(d, [run], { dtypes: ["i32"] })], { cc: "clang", flags: strictly });
   });
 
   test.skipIf(!need("cc"))("weights in the file and beside it are the same", async () => {
