@@ -10,8 +10,7 @@ import { type Float, signBit } from "./decompose-math-float.ts";
  */
 function reduced(f: Float, x: LoopExpr): { readonly k: LoopExpr; readonly h: LoopExpr; readonly l: LoopExpr } {
   const { exact, split, last } = f.halfPi;
-  // Infinity times 0 is the NaN that it should be.
-  const a = B.select(B.lt(x, 2 ** (f.mantissa + 2)), x, B.mul(x, 0));
+  const a = B.select(B.lt(x, 2 ** (f.mantissa + 2)), x, 0);
   const k = B.round(B.mul(a, 2 / Math.PI));
   // Products and differences without rounding: fused or not is all one.
   let h = exact.reduce((r: LoopExpr, p) => B.mulAdd(k, -p, r), a);
@@ -37,12 +36,15 @@ function cosOf(f: Float, h: LoopExpr, l: LoopExpr, z: LoopExpr): LoopExpr {
   return B.add(w, B.add(lost, B.sub(B.mul(B.mul(z, z), B.horner(z, f.cos)), B.mul(h, l))));
 }
 function quadrant(f: Float, x: LoopExpr, turn: 0 | 1, sign: LoopExpr): LoopExpr {
-  const { k, h, l } = reduced(f, B.abs(x));
+  const a = B.abs(x);
+  const { k, h, l } = reduced(f, a);
   const z = B.mul(h, h);
   const q = turn === 0 ? k : B.add(k, turn);
   const value = B.select(B.eq(B.bitand(q, 1), 0), sinOf(f, h, l, z), cosOf(f, h, l, z));
   const flip = B.shl(B.bitand(q, 2), f.bits - 2);
-  return B.bits(f.dtype, B.bitxor(B.bits(f.int, value), B.bitxor(flip, sign)));
+  const finite = B.bits(f.dtype, B.bitxor(B.bits(f.int, value), B.bitxor(flip, sign)));
+  // Of infinity and NaN; written out, since WGSL may compute as if there were none.
+  return B.select(B.lt(a, Number.POSITIVE_INFINITY), finite, Number.NaN);
 }
 export function sin(f: Float, x: LoopExpr): LoopExpr {
   return quadrant(f, x, 0, signBit(f, x));

@@ -17,6 +17,8 @@ import { Instance } from "../../targets/js/evaluate.ts";
 import { jsTarget } from "../../targets/js/index.ts";
 import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wasmModule, wasmTarget } from "../../targets/wasm/index.ts";
+import { wgslInfo } from "../../targets/wgsl/info.ts";
+import { expectRun, gpuModel, testGpu } from "../targets/gpu.ts";
 import { need } from "../targets/need.ts";
 import { Draft, loadOf, loop, n, store } from "../targets/programs/draft.ts";
 import { compileStore } from "./math-eval.ts";
@@ -167,5 +169,28 @@ describe.each(suites)("%s", (_, jobs, lanes) => {
     const flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-march=native"];
     const outputs = await runC(p, files, { name: "m", inputs: Object.fromEntries(inputsOf(jobs)), cc: "gcc", flags });
     expect(differences(jobs, (name) => outputs[name]!).slice(0, 10)).toEqual([]);
+  });
+});
+
+const { gpu, reason } = await testGpu();
+/** WGSL may flush denormals, also those on the way to a result near them. */
+const tiny = (x: number): boolean => x !== 0 && Math.abs(x) < 2 ** -120;
+describe.skipIf(gpu === null)(`wgsl ${reason}`, () => {
+  test("f32", async () => {
+    const jobs = mathJobs("f32");
+    const m = await gpuModel(gpu!, programOf(jobs, 1, wgslInfo));
+    try {
+      const want = Object.fromEntries(expected(jobs).map((t, j) => [`y${j}`, t]));
+      // Where products and sums are contracted the last bits differ.
+      await expectRun(m, Object.fromEntries(inputsOf(jobs)), want, {
+        ulps: 3,
+        ignore: (name, i, y) => {
+          const job = jobs[Number(name.slice(1))]!;
+          return tiny(y) || job.inputs.some((t) => tiny(typedView(t.dtype, t.bytes)[i] as number));
+        },
+      });
+    } finally {
+      m.dispose();
+    }
   });
 });
