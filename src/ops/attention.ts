@@ -63,6 +63,12 @@ export function headsOf(x: Buffer, t: DType, size: Dim): Heads {
   if (x.shape.length === 4) return (n, h, s, d) => E.to(t, load(x, [n, h, s, d]));
   return (n, h, s, d) => E.to(t, load(x, [n, s, E.add(E.mul(h, ofDim(size)), d)]));
 }
+/** The same elements from a buffer: what a product reads many times is computed once. */
+export function materialised(b: TeBuilder, name: string, t: DType, shape: readonly Dim[], x: Heads): Heads {
+  const out = b.temp(name, t, shape);
+  b.map(out, ([n, h, s, d]) => x(n!, h!, s!, d!));
+  return (n, h, s, d) => load(out, [n, h, s, d]);
+}
 /** Keys (values) with those of the past in front, as a buffer: the `present` output, or a temp where nobody wants it. */
 export function withPast(b: TeBuilder, name: string, past: Buffer, now: Heads, present: Buffer | null, shape: readonly Dim[]): Heads {
   const out = present ?? b.temp(name, past.dtype, shape);

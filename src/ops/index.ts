@@ -3,6 +3,7 @@ import type { Attrs } from "../ir/graph.ts";
 import type { OpDef } from "../ir/opdef.ts";
 import { attentionOps } from "./attention.ts";
 import { contractOps } from "./contract.ts";
+import { contribAttentionOps } from "./contrib-attention.ts";
 import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
 import { createOps } from "./create.ts";
@@ -27,7 +28,7 @@ import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */

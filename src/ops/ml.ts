@@ -75,9 +75,9 @@ export function labelOf(b: TeBuilder, l: Labels, k: Expr, to: DType): Expr {
 }
 /**
  * Label and scores of a classifier from raw scores. One score for two classes: s > threshold is the second class; mirrored says what the
- * other score is: 1 - s, or that of -s. Its post transform is applied where `transform` says so.
+ * other score is: 1 - s, or that of -s. Of the post transforms only LOGISTIC applies to one score, as in onnxruntime.
  */
-export type SingleScore = { readonly threshold: number; readonly mirrored: "complement" | "negated"; readonly transform: boolean };
+export type SingleScore = { readonly threshold: number; readonly mirrored: "complement" | "negated" };
 export function classify(b: TeBuilder, l: Labels, scores: Buffer, label: Buffer, out: Buffer, post: PostTransform, single: SingleScore | null): void {
   if (!single) {
     const winner = b.temp("winner", "i32", [scores.shape[0]!]);
@@ -86,7 +86,7 @@ export function classify(b: TeBuilder, l: Labels, scores: Buffer, label: Buffer,
     return postTransform(b, scores, out, post);
   }
   b.map(label, ([i]) => labelOf(b, l, E.where(E.lt(single.threshold, load(scores, [i!, i32(0)])), i32(1), i32(0)), label.dtype));
-  const logistic = single.transform && post === "LOGISTIC";
+  const logistic = post === "LOGISTIC";
   b.map(out, ([i, c]) => {
     const s = load<Expr>(scores, [i!, i32(0)]);
     if (single.mirrored === "complement") {
@@ -131,7 +131,7 @@ export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & La
     kind: "compute",
     compute: (b, n) => {
       const a = n.attrs;
-      const single: SingleScore | null = a.outputs === 1 && a.classes === 2 ? { threshold: 0, mirrored: a.post === "NONE" ? "negated" : "complement", transform: true } : null;
+      const single: SingleScore | null = a.outputs === 1 && a.classes === 2 ? { threshold: 0, mirrored: "complement" } : null;
       classify(b, a, linear(b, a), b.output(0), b.output(1), a.post as PostTransform, single);
     },
   },
@@ -374,7 +374,7 @@ export const SVMRegressor: OpDef<SvmAttrs> = op({
 type SvmClassifierAttrs = SvmAttrs & Labels & { readonly perClass: readonly number[] };
 /**
  * With support vectors, each pair of classes votes by a score; without, there is one linear score per class. Scores of pairs are the
- * second output (for two classes that score and its negative).
+ * second output (for two classes the negative of the score, and the score).
  */
 export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
   name: "SVMClassifier",
@@ -424,7 +424,7 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
       if (c > 2) return postTransform(b, scores, b.output(1), a.post as PostTransform);
       b.map(b.output(1), ([i, q]) => {
         const s = load<Expr>(scores, [i!, i32(0)]);
-        return E.where(E.eq(q!, 0), s, E.neg(s));
+        return E.where(E.eq(q!, 0), E.neg(s), s);
       });
     },
   },

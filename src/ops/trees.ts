@@ -196,7 +196,7 @@ export const TreeEnsembleClassifier: OpDef<ClassifierAttrs> = op<ClassifierAttrs
       const a = n.attrs;
       const scores = evaluate(b, a);
       const positive = a.weights.every((w) => w >= 0);
-      const single: SingleScore | null = a.single ? { threshold: positive ? 0.5 : 0, mirrored: positive ? "complement" : "negated", transform: !positive } : null;
+      const single: SingleScore | null = a.single ? { threshold: positive ? 0.5 : 0, mirrored: positive ? "complement" : "negated" } : null;
       classify(b, a, scores, b.output(0), b.output(1), a.post as PostTransform, single);
     },
   },

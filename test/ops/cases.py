@@ -1,0 +1,308 @@
+"""Cases that onnxruntime answers, for operators and forms that ONNX's backend tests leave out: python cases.py FOLDER.
+
+Writes folders as the conformance tests have them (model.onnx, test_data_set_0/input_K.pb, output_K.pb) and index.json.
+"""
+import json
+import os
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto as T
+from onnx import helper as h
+from onnx import numpy_helper as nh
+
+cases = []
+
+
+def rng(name):
+    return np.random.default_rng(abs(hash_text(name)))
+
+
+def hash_text(s):
+    x = 0x811C9DC5
+    for c in s.encode():
+        x = ((x ^ c) * 0x01000193) & 0xFFFFFFFF
+    return x
+
+
+def case(name, op, inputs, outputs=1, domain="", opset=17, rtol=1e-4, atol=1e-5, const=(), names=None, **attrs):
+    """inputs: arrays or None. const: positions that are initializers."""
+    names_in = [f"x{k}" if a is not None else "" for k, a in enumerate(inputs)]
+    names_out = names or [f"y{k}" for k in range(outputs)]
+    node = h.make_node(op, names_in, names_out, domain=domain, **attrs)
+    graph_inputs = [h.make_tensor_value_info(n, h.np_dtype_to_tensor_dtype(a.dtype), a.shape) for k, (n, a) in enumerate(zip(names_in, inputs)) if a is not None and k not in const]
+    init = [nh.from_array(a, names_in[k]) for k, a in enumerate(inputs) if a is not None and k in const]
+    outs = [h.make_value_info(n, h.make_tensor_type_proto(T.UNDEFINED, None)) for n in names_out if n]
+    for o in outs:
+        o.ClearField("type")
+    graph = h.make_graph([node], name, graph_inputs, outs, init)
+    opsets = [h.make_opsetid("", opset)]
+    if domain == "com.microsoft":
+        opsets.append(h.make_opsetid(domain, 1))
+    if domain == "ai.onnx.ml":
+        opsets.append(h.make_opsetid(domain, 3))
+    model = h.make_model(graph, opset_imports=opsets, ir_version=8)
+    feeds = {n: a for k, (n, a) in enumerate(zip(names_in, inputs)) if a is not None and k not in const}
+    add(name, model, feeds, rtol, atol, [op])
+
+
+def add(name, model, feeds, rtol, atol, ops):
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results = session.run(None, feeds)
+    except Exception as e:  # onnxruntime does not run it: no case
+        print("skipped", name, str(e)[-160:].replace("\n", " "))
+        return
+    types = {o.name: o.type for o in session.get_outputs()}
+    del model.graph.output[:]
+    for o, r in zip(session.get_outputs(), results):
+        r = np.asarray(r)
+        model.graph.output.append(h.make_tensor_value_info(o.name, h.np_dtype_to_tensor_dtype(r.dtype), r.shape))
+    cases.append((name, model, feeds, [np.asarray(r) for r in results], rtol, atol, ops))
+
+
+def f(name, *shape, scale=1.0):
+    return (rng(name).standard_normal(shape) * scale).astype(np.float32)
+
+
+def ints(name, lo, hi, *shape, dtype=np.int64):
+    return rng(name).integers(lo, hi, shape).astype(dtype)
+
+
+def recurrent():
+    S, B, I, H = 5, 3, 4, 6
+    for op, g in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
+        for direction, d in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+            for lens in (None, np.array([5, 2, 4], np.int32)):
+                for init in (False, True):
+                    name = f"{op.lower()}_{direction}{'_lens' if lens is not None else ''}{'_init' if init else ''}"
+                    x, w, r, b = f(name, S, B, I), f(name + "w", d, g * H, I, scale=0.5), f(name + "r", d, g * H, H, scale=0.5), f(name + "b", d, 2 * g * H)
+                    xs = [x, w, r, b, lens, f(name + "h", d, B, H) if init else None]
+                    n = 2
+                    if op == "LSTM":
+                        xs += [f(name + "c", d, B, H) if init else None, f(name + "p", d, 3 * H) if init else None]
+                        n = 3
+                    while xs[-1] is None:
+                        xs.pop()
+                    case(name, op, xs, n, hidden_size=H, direction=direction, opset=14, const=(1, 2, 3))
+    x = f("gru", S, B, I)
+    case("gru_linear_before_reset", "GRU", [x, f("w", 1, 18, I), f("r", 1, 18, H), f("b", 1, 36)], 2, hidden_size=H, linear_before_reset=1, opset=14)
+    case("gru_lbr_bidirectional", "GRU", [x, f("w", 2, 18, I), f("r", 2, 18, H), f("b", 2, 36)], 2, hidden_size=H, linear_before_reset=1, direction="bidirectional", opset=14)
+    case("lstm_acts", "LSTM", [x, f("w", 1, 24, I), f("r", 1, 24, H), f("b", 1, 48)], 3, hidden_size=H, activations=["HardSigmoid", "Softsign", "LeakyRelu"], activation_alpha=[0.3, 0.2], activation_beta=[0.4], clip=0.7, opset=14)
+    case("lstm_forget", "LSTM", [x, f("w", 1, 24, I), f("r", 1, 24, H)], 3, hidden_size=H, input_forget=1, opset=14)
+    case("rnn_relu_nobias", "RNN", [x, f("w", 1, H, I), f("r", 1, H, H)], 2, hidden_size=H, activations=["Relu"], opset=14)
+    q = lambda n, *s: ints(n, -127, 127, *s, dtype=np.int8)
+    for d, direction in ((1, "forward"), (2, "bidirectional")):
+        case(f"dqlstm_{direction}", "DynamicQuantizeLSTM", [x, q("wq", d, I, 4 * H), q("rq", d, H, 4 * H), f("b", d, 8 * H), None, f("h", d, B, H), f("c", d, B, H), None,
+             np.full((d,), 0.01, np.float32), np.zeros((d,), np.int8), np.full((d,), 0.012, np.float32), np.zeros((d,), np.int8)], 3,
+             domain="com.microsoft", hidden_size=H, direction=direction, const=(1, 2, 3, 8, 9, 10, 11), rtol=2e-2, atol=2e-2)
+
+
+def contrib():
+    m = dict(domain="com.microsoft")
+    x, g, be = f("x", 2, 5, 8), f("g", 8), f("be", 8)
+    case("gelu", "Gelu", [x], **m)
+    case("quickgelu", "QuickGelu", [x], alpha=1.3, **m)
+    case("biasgelu", "BiasGelu", [x, g], **m)
+    case("fastgelu", "FastGelu", [x], **m)
+    case("fastgelu_bias", "FastGelu", [x, g], **m)
+    case("skipln", "SkipLayerNormalization", [x, f("s", 2, 5, 8), g, be], epsilon=1e-5, **m)
+    case("skipln_bias_sum", "SkipLayerNormalization", [x, f("s", 2, 5, 8), g, be, f("bias", 8)], names=["y", "", "", "s"], epsilon=1e-5, **m)
+    case("skipln_broadcast", "SkipLayerNormalization", [x, f("s", 1, 5, 8), g, be], epsilon=1e-5, **m)
+    case("skip_simplified", "SkipSimplifiedLayerNormalization", [x, f("s", 2, 5, 8), g], names=["y", "", "", "s"], epsilon=1e-5, **m)
+    case("simplified_ln", "SimplifiedLayerNormalization", [x, g], epsilon=1e-5, axis=-1, stash_type=1)
+    ids = ints("ids", 0, 20, 2, 5, dtype=np.int32)
+    case("embed_ln", "EmbedLayerNormalization", [ids, ints("seg", 0, 2, 2, 5, dtype=np.int32), f("we", 20, 8), f("pe", 7, 8), f("se", 2, 8), g, be, np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)], 2, epsilon=1e-5, **m)
+    case("embed_ln_plain", "EmbedLayerNormalization", [ids, None, f("we", 20, 8), f("pe", 7, 8), None, g, be], 2, epsilon=1e-5, **m)
+    case("fused_matmul", "FusedMatMul", [f("a", 2, 4, 3), f("b", 2, 5, 4)], transA=1, transB=1, alpha=0.5, **m)
+    case("fused_matmul_batch", "FusedMatMul", [f("a", 3, 2, 4), f("b", 2, 4, 5)], transBatchA=1, **m)
+    case("fused_conv", "FusedConv", [f("x4", 1, 3, 6, 6), f("w4", 4, 3, 3, 3), f("b4", 4), f("z4", 1, 4, 6, 6)], kernel_shape=[3, 3], pads=[1, 1, 1, 1], activation="Relu", **m)
+    case("fused_conv_leaky", "FusedConv", [f("x4", 1, 3, 6, 6), f("w4", 4, 3, 3, 3)], kernel_shape=[3, 3], activation="LeakyRelu", activation_params=[0.2], **m)
+    case("fused_gemm", "FusedGemm", [f("a", 4, 3), f("b", 3, 5), f("c", 5)], activation="Relu", alpha=0.7, beta=0.3, **m)
+    u8 = lambda n, *s: ints(n, 0, 255, *s, dtype=np.uint8)
+    i8 = lambda n, *s: ints(n, -127, 127, *s, dtype=np.int8)
+    s = lambda v: np.array(v, np.float32)
+    case("matmul_int_to_float", "MatMulIntegerToFloat", [u8("a", 4, 6), i8("b", 6, 5), s(0.02), f("bs", 5) ** 2 + 0.01, np.array(120, np.uint8), np.array([1, -2, 3, 0, 5], np.int8), f("bias", 5)], **m)
+    case("dq_matmul", "DynamicQuantizeMatMul", [f("a", 4, 6), i8("b", 6, 5), s(0.03), np.array(2, np.int8), f("bias", 5)], **m)
+    case("qlinear_add", "QLinearAdd", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), u8("b", 3, 4), s(0.03), np.array(90, np.uint8), s(0.07), np.array(110, np.uint8)], atol=1, **m)
+    case("qlinear_mul", "QLinearMul", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), u8("b", 4), s(0.03), np.array(90, np.uint8), s(0.17), np.array(110, np.uint8)], atol=1, **m)
+    case("qlinear_sigmoid", "QLinearSigmoid", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), s(1 / 256), np.array(0, np.uint8)], atol=1, **m)
+    case("qlinear_leaky", "QLinearLeakyRelu", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), s(0.06), np.array(80, np.uint8)], alpha=0.1, atol=1, const=(1, 2, 3, 4), **m)
+
+
+def attention():
+    m = dict(domain="com.microsoft")
+    B, S, N, Hd = 2, 4, 2, 3
+    E = N * Hd
+    q, k, v = f("q", B, S, E), f("k", B, 5, E), f("v", B, 5, E)
+    case("mha", "MultiHeadAttention", [q, k, v], num_heads=N, **m)
+    case("mha_bias", "MultiHeadAttention", [q, k, v, f("bias", 3 * E)], num_heads=N, **m)
+    case("mha_mask", "MultiHeadAttention", [q, k, v, None, np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)], num_heads=N, **m)
+    case("mha_mask1d", "MultiHeadAttention", [q, k, v, None, np.array([3, 5], np.int32)], num_heads=N, **m)
+    case("mha_extra", "MultiHeadAttention", [q, k, v, None, None, f("extra", 1, N, S, 5)], num_heads=N, scale=0.4, **m)
+    case("mha_past", "MultiHeadAttention", [q, f("k4", B, S, E), f("v4", B, S, E), None, None, None, f("pk", B, N, 3, Hd), f("pv", B, N, 3, Hd)], 3, num_heads=N, unidirectional=1, **m)
+    case("mha_packed_kv", "MultiHeadAttention", [q, f("kv", B, 5, N, 2, Hd)], num_heads=N, **m)
+    case("mha_packed_qkv", "MultiHeadAttention", [f("qkv", B, S, N, 3, Hd)], num_heads=N, **m)
+    x, w, b = f("ax", B, S, 5), f("aw", 5, 3 * E, scale=0.4), f("ab", 3 * E)
+    case("attn", "Attention", [x, w, b], num_heads=N, **m)
+    case("attn_causal", "Attention", [x, w, b], num_heads=N, unidirectional=1, **m)
+    case("attn_mask2d", "Attention", [x, w, b, np.array([[1, 1, 0, 0], [1, 1, 1, 1]], np.int32)], num_heads=N, **m)
+    case("attn_mask1d", "Attention", [x, w, b, np.array([2, 4], np.int32)], num_heads=N, **m)
+    case("attn_past", "Attention", [x, w, b, None, f("past", 2, B, N, 3, Hd)], 2, num_heads=N, unidirectional=1, **m)
+    D = 16
+    for packed in (False, True):
+        for rot in (0, 1):
+            for past in (0, 3):
+                name = f"gqa{'_packed' if packed else ''}{'_rot' if rot else ''}{'_past' if past else ''}"
+                s = 1 if past else S
+                H, G = 4, 2
+                if packed:
+                    qkv = [f(name, B, s, (H + 2 * G) * D), None, None]
+                else:
+                    qkv = [f(name, B, s, H * D), f(name + "k", B, s, G * D), f(name + "v", B, s, G * D)]
+                pk = [f(name + "pk", B, G, past, D), f(name + "pv", B, G, past, D)]
+                xs = qkv + pk + [np.full((B,), past + s - 1, np.int32), np.array(past + s, np.int32)]
+                if rot:
+                    ang = np.outer(np.arange(16), 1.0 / 10 ** np.arange(D // 2)).astype(np.float32)
+                    xs += [np.cos(ang), np.sin(ang)]
+                case(name, "GroupQueryAttention", xs, 3, num_heads=H, kv_num_heads=G, do_rotary=rot, **m)
+    case("gqa_window", "GroupQueryAttention", [f("gw", B, 6, 64), f("gwk", B, 6, 32), f("gwv", B, 6, 32), f("e1", B, 2, 0, 16), f("e2", B, 2, 0, 16), np.full((B,), 5, np.int32), np.array(6, np.int32)], 3, num_heads=4, kv_num_heads=2, local_window_size=3, softcap=5.0, **m)
+    cache = np.outer(np.arange(10), 1.0 / 10 ** np.arange(4)).astype(np.float32)
+    for inter in (0, 1):
+        case(f"rotary_ms_{inter}", "RotaryEmbedding", [f("rx", B, S, 16), np.array([[0, 1, 2, 3], [2, 3, 4, 5]], np.int64), np.cos(cache), np.sin(cache)], interleaved=inter, **m)
+        case(f"rotary_ms_offset_{inter}", "RotaryEmbedding", [f("rx4", B, 2, S, 8), np.array([2], np.int64), np.cos(cache), np.sin(cache)], interleaved=inter, **m)
+
+
+def ml():
+    m = dict(domain="ai.onnx.ml")
+    x = f("mlx", 6, 4)
+    for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
+        case(f"lin3_{post}", "LinearClassifier", [x], 2, coefficients=f("c", 12).tolist(), intercepts=f("i", 3).tolist(), classlabels_ints=[5, 7, 9], post_transform=post, **m)
+        case(f"lin1_{post}", "LinearClassifier", [x], 2, coefficients=f("c", 4).tolist(), intercepts=[0.3], classlabels_ints=[5, 7], post_transform=post, **m)
+        case(f"linreg_{post}", "LinearRegressor", [x], 1, coefficients=f("c", 8).tolist(), intercepts=f("i", 2).tolist(), targets=2, post_transform=post, **m)
+    for norm in ("MAX", "L1", "L2"):
+        case(f"normalizer_{norm}", "Normalizer", [x], norm=norm, **m)
+    case("scaler", "Scaler", [x], offset=[0.1, 0.2, 0.3, 0.4], scale=[1.0, 2.0, 3.0, 4.0], **m)
+    case("scaler_one", "Scaler", [x], offset=[0.5], scale=[2.0], **m)
+    case("scaler_int", "Scaler", [ints("si", 0, 9, 6, 4)], offset=[0.5], scale=[2.0], **m)
+    case("binarizer", "Binarizer", [x], threshold=0.2, **m)
+    xn = x.copy(); xn[0, 1] = np.nan; xn[3, 2] = np.nan
+    case("imputer", "Imputer", [xn], imputed_value_floats=[1.0, 2.0, 3.0, 4.0], replaced_value_float=float("nan"), **m)
+    case("imputer_int", "Imputer", [np.array([[0, 1], [2, 0]], np.int64)], imputed_value_int64s=[7, 8], replaced_value_int64=0, **m)
+    case("featvec", "FeatureVectorizer", [x, f("x2", 6, 3)], inputdimensions=[4, 3], **m)
+    case("onehotenc", "OneHotEncoder", [ints("oh", 0, 5, 6)], cats_int64s=[1, 2, 4], zeros=1, **m)
+    case("labelenc", "LabelEncoder", [ints("le", 0, 5, 6)], keys_int64s=[1, 2, 4], values_floats=[0.5, 1.5, 2.5], default_float=-3.0, **m)
+    case("labelenc_f", "LabelEncoder", [np.array([1.0, 3.5, 2.5, 9.0], np.float32)], keys_floats=[1.0, 3.5, 2.5], values_int64s=[10, 20, 30], default_int64=-7, **m)
+    for kernel, params in (("LINEAR", [0.5, 0.0, 3.0]), ("POLY", [0.5, 1.0, 3.0]), ("RBF", [0.4, 0.0, 0.0]), ("SIGMOID", [0.3, 0.1, 0.0])):
+        case(f"svr_{kernel}", "SVMRegressor", [x], coefficients=f("svc", 5).tolist(), support_vectors=f("sv", 20).tolist(), n_supports=5, rho=[0.25], kernel_type=kernel, kernel_params=params, rtol=1e-3, **m)
+        case(f"svc_{kernel}", "SVMClassifier", [x], 2, coefficients=f("svcc", 12).tolist(), support_vectors=f("sv", 24).tolist(), vectors_per_class=[2, 3, 1], rho=[0.25, -0.1, 0.3], kernel_type=kernel, kernel_params=params, classlabels_ints=[3, 4, 8], rtol=1e-3, **m)
+        case(f"svc2_{kernel}", "SVMClassifier", [x], 2, coefficients=f("svcd", 5).tolist(), support_vectors=f("sv", 20).tolist(), vectors_per_class=[2, 3], rho=[0.05], kernel_type=kernel, kernel_params=params, classlabels_ints=[3, 4], rtol=1e-3, **m)
+    trees(x, m)
+
+
+def trees(x, m):
+    def forest(prefix, classes, seed, modes, count=3):
+        r = rng(seed)
+        a = {k: [] for k in ("nodes_treeids", "nodes_nodeids", "nodes_featureids", "nodes_modes", "nodes_values", "nodes_truenodeids", "nodes_falsenodeids", "nodes_missing_value_tracks_true")}
+        b = {k: [] for k in (f"{prefix}_treeids", f"{prefix}_nodeids", f"{prefix}_ids", f"{prefix}_weights")}
+        for t in range(count):
+            for n in range(7):
+                leaf = n >= 3
+                a["nodes_treeids"].append(t); a["nodes_nodeids"].append(n); a["nodes_featureids"].append(int(r.integers(0, 4)))
+                a["nodes_modes"].append("LEAF" if leaf else modes[int(r.integers(0, len(modes)))]); a["nodes_values"].append(float(r.standard_normal() * 0.5))
+                a["nodes_truenodeids"].append(0 if leaf else 2 * n + 1); a["nodes_falsenodeids"].append(0 if leaf else 2 * n + 2)
+                a["nodes_missing_value_tracks_true"].append(int(r.integers(0, 2)))
+                if leaf:
+                    for c in classes:
+                        b[f"{prefix}_treeids"].append(t); b[f"{prefix}_nodeids"].append(n); b[f"{prefix}_ids"].append(c)
+                        b[f"{prefix}_weights"].append(float(r.uniform(0, 1) if "pos" in seed else r.standard_normal()))
+        return {**a, **b}
+    le = ["BRANCH_LEQ"]
+    mixed = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]
+    xn = x.copy(); xn[1, :] = np.nan
+    for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
+        case(f"tree3_{post}", "TreeEnsembleClassifier", [x], 2, classlabels_int64s=[2, 5, 6], post_transform=post, **forest("class", [0, 1, 2], f"t3{post}", le), **m)
+        case(f"tree1_{post}", "TreeEnsembleClassifier", [x], 2, classlabels_int64s=[2, 5], post_transform=post, **forest("class", [0], f"t1{post}", le), **m)
+        case(f"tree1pos_{post}", "TreeEnsembleClassifier", [x], 2, classlabels_int64s=[2, 5], post_transform=post, **forest("class", [0], f"t1pos{post}", le, 1), **m)
+    case("tree_base", "TreeEnsembleClassifier", [x], 2, classlabels_int64s=[2, 5, 6], base_values=[0.1, 0.5, -0.2], **forest("class", [0, 1, 2], "tb", le), **m)
+    case("tree1_base", "TreeEnsembleClassifier", [x], 2, classlabels_int64s=[2, 5], base_values=[0.3], post_transform="LOGISTIC", **forest("class", [0], "t1b", le), **m)
+    case("tree_mixed", "TreeEnsembleClassifier", [xn], 2, classlabels_int64s=[2, 5, 6], **forest("class", [0, 1, 2], "tm", mixed), **m)
+    for agg in ("SUM", "AVERAGE", "MIN", "MAX"):
+        case(f"treereg_{agg}", "TreeEnsembleRegressor", [x], n_targets=2, aggregate_function=agg, base_values=[0.5, -0.5], **forest("target", [0, 1], f"tr{agg}", mixed), **m)
+
+
+def older():
+    x4 = f("o", 1, 2, 4, 4)
+    for mode in ("nearest", "linear"):
+        case(f"upsample9_{mode}", "Upsample", [x4, np.array([1, 1, 2, 3], np.float32)], mode=mode, opset=9, const=(1,))
+        case(f"upsample7_{mode}", "Upsample", [x4], mode=mode, scales=[1.0, 1.0, 2.0, 1.5], opset=8)
+        case(f"resize10_{mode}", "Resize", [x4, np.array([1, 1, 0.5, 0.5], np.float32)], mode=mode, opset=10, const=(1,))
+        case(f"resize10_up_{mode}", "Resize", [x4, np.array([1, 1, 1.7, 2], np.float32)], mode=mode, opset=10, const=(1,))
+    e = np.array([], np.float32)
+    for ct in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "tf_half_pixel_for_nn"):
+        for nm in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+            for k, sc in enumerate(([1, 1, 2, 3], [1, 1, 0.5, 1.5], [1, 1, 1 / 3, 1])):
+                case(f"resize_{ct}_{nm}_{k}", "Resize", [f("rz", 1, 2, 6, 4), e, np.array(sc, np.float32)], mode="nearest", coordinate_transformation_mode=ct, nearest_mode=nm, opset=11, const=(1, 2))
+        if ct != "tf_half_pixel_for_nn":
+            case(f"resize_linear_{ct}", "Resize", [f("rz", 1, 2, 6, 4), e, np.array([1, 1, 1 / 3, 2], np.float32)], mode="linear", coordinate_transformation_mode=ct, opset=11, const=(1, 2))
+    for op in ("Softmax", "LogSoftmax", "Hardmax"):
+        for axis in (0, 1, 2, -1):
+            if axis >= 0 or op:
+                case(f"{op.lower()}11_{axis}", op, [f("s", 2, 3, 4)], axis=axis, opset=11)
+    for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"):
+        x = np.abs(f("r", 2, 3, 4)) + 0.1
+        case(f"{op.lower()}_axes", op, [x], axes=[0, -1], keepdims=0, opset=11)
+        case(f"{op.lower()}_all", op, [x], keepdims=1, opset=11)
+        if op not in ("ReduceLogSum", "ReduceLogSumExp", "ReduceL2", "ReduceL1"):
+            case(f"{op.lower()}_int", op, [ints("ri", 1, 5, 2, 3, 4, dtype=np.int32)], axes=[1], opset=11)
+    case("slice1", "Slice", [f("sl", 5, 6)], starts=[1, -3], ends=[4, 100], axes=[0, 1], opset=9)
+    case("pad2", "Pad", [f("p", 2, 3)], pads=[1, 0, 0, 2], value=1.5, opset=10)
+    for mode in ("constant", "reflect", "edge"):
+        case(f"pad_neg_{mode}", "Pad", [f("pn", 5, 6), np.array([2, -1, -1, 2], np.int64)], mode=mode, opset=13, const=(1,))
+    case("split2", "Split", [f("sp", 2, 7)], 2, axis=1, split=[3, 4], opset=11)
+    case("clip6", "Clip", [f("cl", 3, 4)], min=-0.5, max=0.5, opset=10)
+    case("topk1", "TopK", [f("tk", 3, 9)], 2, k=4, axis=1, opset=9)
+    case("topk_big", "TopK", [f("tkb", 4, 60), np.array([33], np.int64)], 2, axis=1, largest=0, opset=13)
+    case("topk_ties", "TopK", [ints("tkt", 0, 4, 3, 20).astype(np.float32), np.array([11], np.int64)], 2, axis=1, opset=13)
+    case("unique_axis1", "Unique", [ints("u", 0, 2, 3, 9).astype(np.float32)], 4, axis=1, opset=11)
+    case("unique_flat", "Unique", [ints("uf", 0, 9, 4, 9)], 4, opset=11)
+    case("unique_unsorted", "Unique", [ints("uu", 0, 9, 40).astype(np.float32)], 4, sorted=0, opset=11)
+    case("nonzero", "NonZero", [ints("nz", 0, 2, 3, 4, 5).astype(np.float32)], opset=13)
+    case("cumsum_rev_ex", "CumSum", [f("cs", 3, 4), np.array(1, np.int64)], reverse=1, exclusive=1, opset=14, const=(1,))
+    case("lrn_even", "LRN", [f("lrn", 1, 7, 3, 3)], size=5, alpha=0.5, beta=0.6, bias=1.5, opset=13)
+    case("mvn", "MeanVarianceNormalization", [f("mvn", 2, 3, 4, 4)], opset=13)
+    case("instance", "InstanceNormalization", [f("in", 2, 3, 4, 4), f("ins", 3), f("inb", 3)], opset=13)
+    case("bn9", "BatchNormalization", [f("bn", 2, 3, 4), f("bs", 3), f("bb", 3), f("bm", 3), np.abs(f("bv", 3)) + 0.1], opset=9, const=(1, 2, 3, 4))
+    case("grid3d", "GridSample", [f("g3", 1, 2, 3, 4, 5), f("gg", 1, 2, 3, 4, 3, scale=0.7)], mode="linear", padding_mode="reflection", opset=20)
+    case("convt_group", "ConvTranspose", [f("ct", 1, 4, 5, 5), f("cw", 4, 3, 3, 3)], group=2, strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1], opset=11, const=(1,))
+    case("nms", "NonMaxSuppression", [np.abs(f("nb", 1, 30, 4)), np.abs(f("ns", 1, 2, 30)), np.array([5], np.int64), np.array([0.3], np.float32), np.array([0.2], np.float32)], opset=11)
+    case("det", "Det", [f("det", 3, 5, 5)], opset=11)
+    case("einsum_many", "Einsum", [f("e1", 2, 3, 4), f("e2", 2, 4, 5), f("e3", 5, 2)], equation="bij,bjk,kb->bi", opset=12)
+    case("maxroipool", "MaxRoiPool", [f("mr", 2, 2, 8, 8), np.array([[0, 1, 1, 6, 5], [1, 0, 2, 3, 7]], np.float32)], pooled_shape=[2, 3], spatial_scale=1.0, opset=11)
+    case("qlinearconv", "QLinearConv", [ints("qx", 0, 255, 1, 4, 5, 5, dtype=np.uint8), np.array(0.02, np.float32), np.array(128, np.uint8), ints("qw", -127, 127, 6, 2, 3, 3, dtype=np.int8), (np.abs(f("qs", 6)) + 0.01).astype(np.float32) * 0.01,
+         np.zeros(6, np.int8), np.array(0.05, np.float32), np.array(120, np.uint8), ints("qb", -500, 500, 6, dtype=np.int32)], group=2, pads=[1, 1, 1, 1], opset=10, const=(1, 2, 3, 4, 5, 6, 7, 8), atol=1)
+
+
+def main(folder):
+    for group in (recurrent, contrib, attention, ml, older):
+        group()
+    index = []
+    for name, model, feeds, results, rtol, atol, ops in cases:
+        d = os.path.join(folder, name, "test_data_set_0")
+        os.makedirs(d, exist_ok=True)
+        onnx.save(model, os.path.join(folder, name, "model.onnx"))
+        for k, (n, a) in enumerate(feeds.items()):
+            open(os.path.join(d, f"input_{k}.pb"), "wb").write(nh.from_array(a, n).SerializeToString())
+        for k, r in enumerate(results):
+            open(os.path.join(d, f"output_{k}.pb"), "wb").write(nh.from_array(r, model.graph.output[k].name).SerializeToString())
+        index.append({"name": name, "kind": "onnxruntime", "rtol": rtol, "atol": atol, "ops": ops, "opset": {}, "sets": 1, "inputs": ["tensor"] * len(feeds), "outputs": ["tensor"] * len(results)})
+    json.dump(index, open(os.path.join(folder, "index.json"), "w"))
+    print(len(index), "cases")
+
+
+main(sys.argv[1])
