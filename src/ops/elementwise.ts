@@ -4,8 +4,8 @@ import { op } from "../ir/opdef.ts";
 import * as E from "../ir/expr.ts";
 import { type Expr, constant, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
-import { type DType, isFloat, isInt, isUnsigned, tensorType } from "../ir/types.ts";
-import { broadcastShapes, expectType, likeInput, loadBroadcast, noAttrs, onnx, optionalTensor, sameType, tensor } from "./common.ts";
+import { type DType, elementBytes, intBits, isFloat, isInt, isUnsigned, tensorType } from "../ir/types.ts";
+import { broadcastShapes, expectType, likeInput, loadBroadcast, noAttrs, onnx, optionalTensor, sameType, tensor, wide } from "./common.ts";
 
 const exact: Accuracy = { kind: "exact" };
 const ulps = (n: number): Accuracy => ({ kind: "ulps", n });
@@ -190,6 +190,11 @@ export const Sub: OpDef<{ axis?: number }> = simple("Sub", [1, 6, 7, 13, 14], ex
 export const Mul: OpDef<{ axis?: number }> = simple("Mul", [1, 6, 7, 13, 14], exact, numeric, E.mul);
 export const Div: OpDef<{ axis?: number }> = simple("Div", [1, 6, 7, 13, 14], exact, numeric, (a, b) => (isFloat(a.dtype) ? E.div(a, b) : E.truncdiv(a, b)));
 const isBool = (d: DType): boolean => d === "bool";
+/** The remainder with the sign of the divisor, zeros included. */
+const floorMod = (a: Expr, b: Expr): Expr => {
+  const r = E.truncmod(a, b);
+  return E.where(E.eq(r, 0), E.mul(b, 0), E.where(E.ne(E.lt(r, 0), E.lt(b, 0)), E.add(r, b), r));
+};
 const binaries: readonly OpDef<Attrs>[] = [
   Add, Sub, Mul, Div,
   simple("Equal", [1, 7, 11, 13, 19], exact, numberOrBool, E.eq, "bool"),
@@ -203,10 +208,11 @@ const binaries: readonly OpDef<Attrs>[] = [
   simple("BitwiseAnd", [18], exact, isInt, (a, b) => E.binary("bitand", a, b)),
   simple("BitwiseOr", [18], exact, isInt, (a, b) => E.binary("bitor", a, b)),
   simple("BitwiseXor", [18], exact, isInt, (a, b) => E.binary("bitxor", a, b)),
-  simple("PRelu", [1, 6, 7, 9, 16], exact, numeric, (x, slope) => E.where(E.lt(x, 0), E.mul(x, slope), x)),
+  // Before opset 7 a slope of one axis belongs to the channels.
+  binaryOp<{ axis?: number }>("PRelu", [1, 6, 7, 9, 16], exact, numeric, (n) => (n.opset < 7 ? { axis: 1 } : {}), (x, slope) => E.where(E.lt(x, 0), E.mul(x, slope), x)),
   binaryOp("BitShift", [11], exact, isInt, (n) => ({ direction: n.string("direction") }), (a, b, at) => E.binary(at.direction === "LEFT" ? "shl" : "shr", a, b)),
   binaryOp("Mod", [10, 13], exact, numeric, (n) => ({ fmod: n.int("fmod", 0) }), (a, b, at) =>
-    isFloat(a.dtype) || at.fmod ? E.truncmod(a, b) : E.floormod(a, b)),
+    at.fmod ? E.truncmod(a, b) : isFloat(a.dtype) ? floorMod(a, b) : E.floormod(a, b)),
 ] as unknown as readonly OpDef<Attrs>[];
 
 /** ONNX's Pow: the exponent may have a type of its own; small constant exponents become multiplications. */
@@ -369,23 +375,76 @@ export const IsInf: OpDef<{ negative: boolean; positive: boolean }> = op({
   },
 });
 
-export const Cast: OpDef<{ to: DType }> = op({
+/** The least magnitude that overflows the 8-bit floats when a cast does not saturate, and what it becomes. A half-way value goes to even. */
+const overflow: Readonly<Partial<Record<DType, { readonly from: number; readonly exclusive: boolean; readonly to: number }>>> = {
+  f8e4m3fn: { from: 464, exclusive: true, to: Number.NaN }, f8e4m3fnuz: { from: 248, exclusive: false, to: Number.NaN },
+  f8e5m2: { from: 61440, exclusive: false, to: Number.POSITIVE_INFINITY }, f8e5m2fnuz: { from: 61440, exclusive: false, to: Number.NaN },
+};
+/** ONNX's cast: to integers under 8 bits floats wrap as integers do. */
+function castTo(to: DType, x: Expr, saturate: boolean): Expr {
+  if (isFloat(x.dtype) && isInt(to) && intBits(to) < 8) return E.to(to, E.to("i32", x));
+  const o = saturate ? undefined : overflow[to];
+  if (!o || !isFloat(x.dtype)) return E.to(to, x);
+  const v = E.to(wide(x.dtype), x);
+  const [a, limit] = [E.unary("abs", v), constant(v.dtype, o.from)];
+  return E.where(o.exclusive ? E.lt(limit, a) : E.le(limit, a), E.where(E.lt(v, 0), constant(to, -o.to), constant(to, o.to)), E.to(to, v));
+}
+export const Cast: OpDef<{ to: DType; wraps?: boolean }> = op<{ to: DType; wraps?: boolean }>({
   name: "Cast",
   onnx: [onnx("Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25)],
   accuracy: exact,
   effects: "none",
-  parse: (n) => ({ to: n.dtype("to") }),
+  parse: (n) => ({ to: n.dtype("to"), ...(n.int("saturate", 1) === 0 ? { wraps: true } : {}) }),
   infer: (x, a, ctx) => [tensorType(a.to, tensor(x, 0, ctx).shape)],
-  body: { kind: "compute", compute: (b, n) => b.map(b.output(0), (i) => E.to(n.attrs.to, load(b.input(0), i))) },
+  body: { kind: "compute", compute: (b, n) => b.map(b.output(0), (i) => castTo(n.attrs.to, load(b.input(0), i), !n.attrs.wraps)) },
 });
-export const CastLike: OpDef<Record<string, never>> = op({
+export const CastLike: OpDef<{ wraps?: boolean }> = op<{ wraps?: boolean }>({
   name: "CastLike",
   onnx: [onnx("CastLike", 15, 19, 21, 23, 24, 25)],
   accuracy: exact,
   effects: "none",
-  parse: noAttrs,
+  parse: (n) => (n.int("saturate", 1) === 0 ? { wraps: true } : {}),
   infer: (x, _a, ctx) => [tensorType(tensor(x, 1, ctx).dtype, tensor(x, 0, ctx).shape)],
-  body: { kind: "compute", compute: (b) => b.map(b.output(0), (i) => E.to(b.output(0).dtype, load(b.input(0), i))) },
+  body: { kind: "compute", compute: (b, n) => b.map(b.output(0), (i) => castTo(b.output(0).dtype, load(b.input(0), i), !n.attrs.wraps)) },
+});
+/** The bits of the input as another type of the same width. */
+export const BitCast: OpDef<{ to: DType }> = op({
+  name: "BitCast",
+  onnx: [onnx("BitCast", 26)],
+  accuracy: exact,
+  effects: "none",
+  parse: (n) => ({ to: n.dtype("to") }),
+  infer: (x, a, ctx) => {
+    const t = tensor(x, 0, ctx);
+    if (elementBytes(t.dtype) !== elementBytes(a.to)) ctx.fail(`the bits of ${t.dtype} as ${a.to}`);
+    if (elementBytes(a.to) < 4 && (isFloat(t.dtype) || isFloat(a.to)) && t.dtype !== a.to) ctx.fail(`the bits of ${t.dtype} as ${a.to} are not supported`);
+    return [tensorType(a.to, t.shape)];
+  },
+  body: {
+    kind: "compute",
+    compute: (b, n) =>
+      b.map(b.output(0), (i) => {
+        const x = load<Expr>(b.input(0), i);
+        return isFloat(x.dtype) === isFloat(n.attrs.to) ? E.to(n.attrs.to, x) : E.bitcast<Expr>(n.attrs.to, x);
+      }),
+  },
+});
+/** a * sigmoid(alpha * a) * b. */
+export const SwiGLU: OpDef<{ alpha: number }> = op({
+  name: "SwiGLU",
+  onnx: [onnx("SwiGLU", 28)],
+  accuracy: ulps(8),
+  effects: "none",
+  parse: (n) => ({ alpha: n.float("alpha", 1) }),
+  infer: (x, _a, ctx) => likeInput(x, ctx),
+  body: {
+    kind: "compute",
+    compute: (b, n) =>
+      b.map(b.output(0), (i) => {
+        const [p, q] = [0, 1].map((k) => E.to(wide(b.input(k).dtype), load(b.input(k), i))) as [Expr, Expr];
+        return E.to(b.output(0).dtype, E.mul(E.mul(p, sigmoid(E.mul(p, n.attrs.alpha))), q));
+      }),
+  },
 });
 /** Dropout at inference is the identity; its mask is all true. */
 export const Dropout: OpDef<Record<string, never>> = op({
@@ -398,7 +457,9 @@ export const Dropout: OpDef<Record<string, never>> = op({
     const t = tensor(x, 0, ctx);
     if (optionalTensor(x, 2) && ctx.known(2)?.elements[0]?.toString() !== undefined) {
       const training = ctx.dims(2)?.[0];
-      if (training?.kind !== "int" || training.value !== 0) ctx.fail("Dropout in training mode");
+      const ratio = ctx.known(1)?.elements[0];
+      const keepsAll = ratio !== null && ratio !== undefined && typeof ratio !== "number" && ratio.kind === "int" && ratio.value === 0;
+      if (!keepsAll && (training?.kind !== "int" || training.value !== 0)) ctx.fail("Dropout in training mode");
     }
     return [tensorType(t.dtype, t.shape), tensorType("bool", t.shape)];
   },
@@ -412,5 +473,5 @@ export const Dropout: OpDef<Record<string, never>> = op({
 });
 
 export const elementwiseOps: readonly OpDef<Attrs>[] = [
-  ...unaries, ...binaries, ...variadics, ...([Pow, Clip, Where, IsNaN, IsInf, Cast, CastLike, Dropout] as unknown as readonly OpDef<Attrs>[]),
+  ...unaries, ...binaries, ...variadics, ...([Pow, Clip, Where, IsNaN, IsInf, Cast, CastLike, BitCast, SwiGLU, Dropout] as unknown as readonly OpDef<Attrs>[]),
 ];

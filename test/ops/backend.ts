@@ -26,7 +26,7 @@ export function difference(got: Result, want: Tensor, rtol: number, atol: number
   for (let k = 0; k < expected.length; k++) {
     const [a, b] = [Number(got.data[k]), Number(expected[k])];
     if (Object.is(a, b) || a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
-    if (!(Math.abs(a - b) <= atol + rtol * Math.abs(b))) return `element ${k}: ${a} where ${b} belongs; got ${got.data.slice(0, 12)} want ${expected.slice(0, 12)}`;
+    if (!(Math.abs(a - b) <= atol + rtol * Math.abs(b)) || !Number.isFinite(b)) return `element ${k}: ${a} where ${b} belongs; got ${got.data.slice(0, 12)} want ${expected.slice(0, 12)}`;
   }
   return null;
 }

@@ -37,8 +37,8 @@ export function valuesOf(t: Tensor): Scalar[] {
 }
 
 /** The value as an element of type `t` holds it. */
-function stored(t: DType, x: Scalar): Scalar {
-  if (isNarrowFloat(t)) return decodeFloat(t, encodeFloat(t, Number(x)));
+function stored(t: DType, x: Scalar, saturate = false): Scalar {
+  if (isNarrowFloat(t)) return decodeFloat(t, encodeFloat(t, Number(x), saturate));
   if (t === "f32") return Math.fround(Number(x));
   if (isFloat(t) || t === "bool") return x;
   if (is64(t)) return isUnsigned(t) ? BigInt.asUintN(64, BigInt(x)) : BigInt.asIntN(64, BigInt(x));
@@ -281,7 +281,7 @@ export class Interpreter {
       case "cast": {
         const x = this.fn(e.x);
         const f = castFn(e.dtype, e.x.dtype);
-        return isNarrowFloat(e.dtype) ? () => stored(e.dtype, x()) : () => f(x());
+        return isNarrowFloat(e.dtype) ? () => stored(e.dtype, x(), true) : () => f(x());
       }
       case "bitcast": {
         const x = this.fn(e.x);

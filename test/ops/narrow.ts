@@ -49,8 +49,8 @@ function magnitudes(t: DType): Float64Array {
   return table;
 }
 
-/** Nearest, ties to even, f8e8m0 upward; past the largest: infinity for f16 and bf16, the largest for the narrower ones, as casts saturate. */
-export function encodeFloat(t: DType, x: number): number {
+/** Nearest, ties to even, f8e8m0 upward; past the largest: what a cast saturates to, or (a store) infinity or NaN. */
+export function encodeFloat(t: DType, x: number, saturate: boolean): number {
   const f = formats[t]!;
   const table = magnitudes(t);
   const signBit = 1 << (f.bits - 1);
@@ -71,7 +71,11 @@ export function encodeFloat(t: DType, x: number): number {
   const middle = (table[lo]! + next) / 2;
   const up = f.kind === "e8m0" ? a > table[lo]! : a > middle || (a === middle && lo % 2 === 1);
   let p = up ? lo + 1 : lo;
-  if (p >= table.length) p = f.bits === 16 ? ((1 << (f.bits - 1 - f.mantissa)) - 1) << f.mantissa : table.length - 1;
+  if (p >= table.length) {
+    if (f.kind === "ieee" && (f.bits === 16 || !saturate)) p = ((1 << (f.bits - 1 - f.mantissa)) - 1) << f.mantissa;
+    else if (saturate || f.kind === "finite" || f.kind === "e8m0") p = table.length - 1;
+    else return encodeFloat(t, Number.NaN, false);
+  }
   if (f.kind === "fnuz" && p === 0) return 0;
   return negative ? p | signBit : p;
 }
