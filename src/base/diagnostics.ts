@@ -57,6 +57,7 @@ export const codes = {
   W102: "a newer opset than Ingot knows",
   W103: "the model declares an output otherwise than its operators compute it",
   W104: "an attribute is ignored",
+  W105: "a branch that does not fit the model's shapes is left out",
 } as const;
 export type Code = keyof typeof codes;
 

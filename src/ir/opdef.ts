@@ -133,6 +133,9 @@ export type OpBody<A extends Attrs> =
    */
   | { readonly kind: "view"; readonly bind?: (b: TeBuilder) => void };
 
+/** branch: a body whose shapes do not fit (E205) is left out, as long as another branch is left: it is never taken with these inputs. */
+export type BodySpec = { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[]; readonly branch?: boolean };
+
 export interface OpDef<A extends Attrs> extends OpHead {
   readonly parse: (n: RawNode) => A;
   /** Types of the outputs. Inputs that are absent are null. Throws through ctx.fail. */
@@ -140,9 +143,10 @@ export interface OpDef<A extends Attrs> extends OpHead {
   /**
    * For ops with body graphs: by attribute name, the types of the body's own inputs (captures come after them), and which body
    * input is replaced by which body output from one iteration to the next ([input, output] positions). The node's inputs are those
-   * of the ONNX node as written (RawNode.inputCount of them), then the captures of each body in the order of these keys.
+   * of the ONNX node as written (RawNode.inputCount of them), then the captures of each body in the order of these keys. A graph
+   * that is not named here is left out.
    */
-  readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode) => { readonly [attr: string]: { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[] } };
+  readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode, known: (input: number) => PartialTensor | null) => { readonly [attr: string]: BodySpec };
   readonly body: OpBody<A>;
 }
 

@@ -5,12 +5,9 @@ import type { SymbolId, ValueId } from "../base/brand.ts";
 import { userError } from "../base/diagnostics.ts";
 import * as D from "../ir/dim.ts";
 import type { Graph } from "../ir/graph.ts";
+import type { BodySpec } from "../ir/opdef.ts";
 import type { ValueType } from "../ir/types.ts";
 
-export type BodySpec = {
-  readonly inputs: readonly ValueType[];
-  readonly carried: readonly (readonly [number, number])[];
-};
 /** captures: values of the surrounding graph for the inputs that follow the body's own. */
 export type Body = { readonly graph: Graph; readonly captures: readonly ValueId[] };
 

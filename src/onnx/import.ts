@@ -4,11 +4,11 @@ import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Code, type Diagnostic, diagnostic, type Loc, UserError, userError } from "../base/diagnostics.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { GraphMaker } from "../ir/graph-maker.ts";
-import type { OpDef } from "../ir/opdef.ts";
+import type { BodySpec, OpDef } from "../ir/opdef.ts";
 import type { ValueType } from "../ir/types.ts";
 import type { OpTable } from "../ops/index.ts";
 import { NodeAttributes } from "./attributes.ts";
-import { type Body, type BodySpec, carriedTypes } from "./bodies.ts";
+import { type Body, carriedTypes } from "./bodies.ts";
 import { constantOf } from "./constants.ts";
 import { applyDeclarations } from "./declared.ts";
 import { bindAttributes, functionKey, resolveAttributes } from "./functions.ts";
@@ -260,14 +260,22 @@ class Importer {
         def.bodies!(
           inputs.map((i) => (i === null ? null : maker.type(i))),
           raw,
+          (i) => (typeof inputs[i] === "number" ? maker.known(inputs[i]) : null),
         ),
       );
       const bodies = Object.entries(specs).map(([attr, spec]) => {
+        const before = this.problems.length;
         const g = attributes.get(attr)?.g;
-        return { attr, body: g ? this.body(g, spec, attr, call) : raw.fail(`graph "${attr}" is missing`) };
+        const body = g ? this.body(g, spec, attr, call) : raw.fail(`graph "${attr}" is missing`);
+        return { attr, spec, body, problems: this.problems.slice(before) };
       });
-      for (const { attr, body } of bodies) {
-        if (!body) return [];
+      for (const { attr, spec, body, problems } of bodies) {
+        if (!body) {
+          const spare = spec.branch && bodies.some((b) => b.body) && problems.every((p) => p.code === "E205");
+          if (!spare) return [];
+          this.leaveOut(attr, problems, loc);
+          continue;
+        }
         raw.graphs.set(attr, body.graph);
         captures.push(...body.captures);
       }
@@ -283,6 +291,14 @@ class Importer {
       if (v !== null) checkSize(maker.type(v), `output ${k}`);
     });
     return outputs;
+  }
+
+  /** Takes back the problems of a branch that is never taken with these shapes. */
+  private leaveOut(attr: string, problems: readonly Diagnostic[], loc: Loc): void {
+    const others = this.problems.filter((p) => !problems.includes(p));
+    this.problems.splice(0, this.problems.length, ...others);
+    const why = problems[0]?.message ?? "";
+    this.warn(`${loc.node}.${attr}`, diagnostic("W105", `"${attr}" does not fit and is left out: ${why}`, { loc }));
   }
 
   /** The nodes of a local function in place of a call. */

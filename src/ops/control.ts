@@ -10,7 +10,7 @@ import type { Attrs, Graph } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType, type TensorType, type ValueType } from "../ir/types.ts";
-import { normalAxis, onnx, shapeText, tensor } from "./common.ts";
+import { normalAxis, onnx, tensor } from "./common.ts";
 import { dimAt, isFar, scalarOf, toIndex } from "./ints.ts";
 
 const controlOpsets = [11, 13, 16, 19, 21, 23, 24, 25];
@@ -41,40 +41,52 @@ function knownFlag(p: PartialTensor | null): boolean | null {
   return e !== null && e !== undefined && typeof e !== "number" && e.kind === "int" ? e.value !== 0 : null;
 }
 
-type IfAttrs = { readonly then: Graph; readonly otherwise: Graph };
+/** A branch may be missing: the condition is known, or its shapes do not fit the model's. */
+type IfAttrs = { readonly then?: Graph; readonly otherwise?: Graph };
 /**
- * Branches whose outputs differ in rank: PyTorch writes a squeeze of an axis that may not have extent 1 so. The rest of such a model fits
- * the first branch alone; a run in which the condition does not hold stops.
+ * The branch that is left, if only one is. Of branches whose outputs differ in rank it is the first: PyTorch writes the squeeze of an axis
+ * that may not have extent 1 so, and the rest of such a model fits the first branch alone.
  */
-function onlyThen(a: IfAttrs): boolean {
-  return a.then.outputs.some((_, k) => outputType(a.then, k, fail).shape.length !== outputType(a.otherwise, k, fail).shape.length);
+function onlyBranch(a: IfAttrs): { readonly graph: Graph; readonly when: 0 | 1 } | null {
+  if (!a.otherwise) return { graph: a.then!, when: 1 };
+  if (!a.then) return { graph: a.otherwise, when: 0 };
+  const rank = (g: Graph, k: number): number => outputType(g, k, fail).shape.length;
+  const differ = a.then.outputs.length === a.otherwise.outputs.length && a.then.outputs.some((_, k) => rank(a.then!, k) !== rank(a.otherwise!, k));
+  return differ ? { graph: a.then, when: 1 } : null;
 }
 const fail = (m: string): never => { throw new Error(m); };
 
-/** A condition that is known leaves one branch. */
-export const If: OpDef<IfAttrs> = op({
+/** A condition that is known leaves one branch. A run whose condition chooses a branch that is not there stops. */
+export const If: OpDef<IfAttrs> = op<IfAttrs>({
   name: "If",
   onnx: [onnx("If", 1, ...controlOpsets)],
   accuracy: { kind: "exact" },
   effects: "none",
-  parse: (n) => ({ then: bodyOf(n, "then_branch"), otherwise: bodyOf(n, "else_branch") }),
-  bodies: () => ({ then_branch: { inputs: [], carried: [] }, else_branch: { inputs: [], carried: [] } }),
+  parse: (n) => {
+    const [then, otherwise] = ["then_branch", "else_branch"].map((name) => (n.has(name) ? n.graph(name) : n.fail(`graph "${name}" is missing`)));
+    return { ...(then ? { then } : {}), ...(otherwise ? { otherwise } : {}) };
+  },
+  bodies: (_x, _n, known) => {
+    const flag = knownFlag(known(0));
+    const branch = { inputs: [], carried: [], branch: true };
+    return { ...(flag === false ? {} : { then_branch: branch }), ...(flag === true ? {} : { else_branch: branch }) };
+  },
   infer: (_x, a, ctx): readonly ValueType[] => {
     const flag = knownFlag(ctx.known(0));
-    if (flag !== null) {
-      const g = flag ? a.then : a.otherwise;
-      return g.outputs.map((id, k) => {
-        const t = outputType(g, k, ctx.fail);
-        const known = g.values.get(id)?.known;
-        if (known) ctx.give(k, known);
+    const only = flag === null ? onlyBranch(a) : { graph: (flag ? a.then : a.otherwise) ?? ctx.fail("the condition is known, and its branch does not fit") };
+    if (only) {
+      return only.graph.outputs.map((id, k) => {
+        const t = outputType(only.graph, k, ctx.fail);
+        const known = only.graph.values.get(id)?.known;
+        if (known && flag !== null) ctx.give(k, known);
         return tensorType(t.dtype, t.shape.map((d) => outside(d, ctx)));
       });
     }
-    if (a.then.outputs.length !== a.otherwise.outputs.length) ctx.fail("the branches have different numbers of outputs");
-    return a.then.outputs.map((_, k) => {
-      const [p, q] = [outputType(a.then, k, ctx.fail), outputType(a.otherwise, k, ctx.fail)];
-      if (onlyThen(a)) return tensorType(p.dtype, p.shape.map((d) => outside(d, ctx)));
-      if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype}${shapeText(p.shape)} in one branch and ${q.dtype}${shapeText(q.shape)} in the other`);
+    const [then, otherwise] = [a.then!, a.otherwise!];
+    if (then.outputs.length !== otherwise.outputs.length) ctx.fail("the branches have different numbers of outputs");
+    return then.outputs.map((_, k) => {
+      const [p, q] = [outputType(then, k, ctx.fail), outputType(otherwise, k, ctx.fail)];
+      if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype} in one branch and ${q.dtype} in the other`);
       return tensorType(p.dtype, p.shape.map((d, j) => (d === q.shape[j] ? outside(d, ctx) : ctx.fresh("if", 0, null))));
     });
   },
@@ -82,24 +94,23 @@ export const If: OpDef<IfAttrs> = op({
     kind: "control",
     control: (b, n) => {
       const { then, otherwise } = n.attrs;
-      const captured = (from: number, g: Graph): Buffer[] => g.inputs.map((_, k) => b.input(from + k));
-      const branch = (g: Graph, from: number) => (): void => {
-        const results = b.inline(g, captured(from, g));
+      const branch = (g: Graph | undefined) => (): void => {
+        const from = g === otherwise ? 1 + (then?.inputs.length ?? 0) : 1;
+        const results = b.inline(g!, g!.inputs.map((_, k) => b.input(from + k)));
         results.forEach((r, k) => {
           if (!b.wants(k)) return;
           bindOutside(b, b.output(k).shape, r.shape);
           copy(b, b.output(k), r);
         });
       };
-      const [first, second] = [branch(then, 1), branch(otherwise, 1 + then.inputs.length)];
       const flag = knownFlag(b.known(0));
-      if (flag !== null) (flag ? first : second)();
-      else if (onlyThen(n.attrs)) {
-        const taken = b.temp("taken", "i32", [D.one]);
-        b.map(taken, () => E.to("i32", scalarOf(b.input(0))));
-        b.dim(b.symbol("taken").id, { buffer: taken, index: D.zero }, 1, 1);
-        first();
-      } else b.ifElse(b.input(0), first, second);
+      if (flag !== null) return branch(flag ? then : otherwise)();
+      const only = onlyBranch(n.attrs);
+      if (!only) return b.ifElse(b.input(0), branch(then), branch(otherwise));
+      const taken = b.temp("taken", "i32", [D.one]);
+      b.map(taken, () => E.to("i32", scalarOf(b.input(0))));
+      b.dim(b.symbol("taken").id, { buffer: taken, index: D.zero }, only.when, only.when);
+      branch(only.graph)();
     },
   },
 });
