@@ -14,6 +14,7 @@ import { dimText, numpyName, type Port, type Ports } from "./run/ports.ts";
 import { type ModelSource, readSource } from "./run/source.ts";
 import {
   type CommonOptions,
+  checkTargets,
   compileFor,
   failure,
   type Prepared,
@@ -60,6 +61,7 @@ export async function inspect(model: ModelSource, options: InspectOptions = {}):
   const proto = readModel(source.bytes);
   const info = modelInfo(proto);
   const wanted = options.targets ?? targetNames;
+  checkTargets(wanted);
   const diagnostics: Diagnostic[] = [];
   const targets = new Map<string, TargetReport>();
   let prepared: Prepared;

@@ -40,7 +40,6 @@ export const codes = {
   E203: "unsupported element type",
   E204: "unsupported attribute or use of an operator",
   E205: "shapes or types do not fit",
-  E206: "a value must be known at compile time",
   E301: "unknown symbol in --dim",
   E302: "a dim does not fit its symbol",
   E303: "the model needs more memory than the target can address",

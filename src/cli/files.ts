@@ -1,5 +1,5 @@
 // Writes files whole: under a temporary name first, then renamed.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { userError } from "../base/diagnostics.ts";
 
@@ -10,19 +10,39 @@ export type NewFile = { readonly path: string; readonly bytes: Uint8Array };
  * once. Throws a UserError E502 and leaves no temporary file behind.
  */
 export function writeFiles(files: readonly NewFile[]): void {
+  const made: string[] = [];
   const renames = files.map((f) => ({ ...f, to: resolve(f.path), from: temporary(resolve(f.path)) }));
   try {
     for (const f of renames) {
-      mkdirSync(dirname(f.to), { recursive: true });
-      writeFileSync(f.from, f.bytes, { flag: "wx" });
+      makeFolder(dirname(f.to));
+      made.push(f.from);
+      writeFileSync(f.from, f.bytes);
     }
     for (const f of renames) renameSync(f.from, f.to);
   } catch (e) {
-    for (const f of renames) rmSync(f.from, { force: true });
+    for (const path of made) removeIfThere(path);
     throw userError(
       "E502",
       `${(e as NodeJS.ErrnoException).path ?? "the output"} cannot be written: ${(e as Error).message}`,
     );
+  }
+}
+function removeIfThere(path: string): void {
+  try {
+    rmSync(path);
+  } catch {
+    // It was never written, or has its name already.
+  }
+}
+/** Node's own `recursive` never ends where a folder cannot be made in one that is there (/proc). */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (e) {
+    // Another process may have made it meanwhile.
+    if ((e as NodeJS.ErrnoException).code !== "EEXIST") throw e;
   }
 }
 /** In the same folder, since a rename does not cross file systems. */

@@ -72,7 +72,7 @@ export function verifyText({ report }: Outcome): string {
         c ? c.maxRelToPeak.toExponential(1) : "",
         c ? (c.pass ? "pass" : `FAIL ${c.reason ?? ""}`) : "",
       ]);
-    if (!t.outputs?.size) rows.push([name, trouble(t)]);
+    if (!t.outputs?.size) rows.push([name, "", "", "", "", trouble(t)]);
   }
   return table(rows);
 }

@@ -3,7 +3,7 @@
 import { targets as table } from "../../targets/index.ts";
 import { loaderText } from "../../targets/loader/index.ts";
 import { utf8 } from "../base/bytes.ts";
-import { type Diagnostic, UnavailableError, UserError, userError } from "../base/diagnostics.ts";
+import { type Diagnostic, diagnostic, UnavailableError, UserError, userError } from "../base/diagnostics.ts";
 import { type CompiledTarget, type CompileOptions, compileTarget, type FrontEnd, frontEnd } from "../compile.ts";
 import type { OutputFile } from "../ir/artifact.ts";
 import * as D from "../ir/dim.ts";
@@ -112,12 +112,18 @@ export async function compileFor(
   }
 }
 
-/** The report of an exception; a user's mistake gives `status`, and its diagnostics go to `problems`, each once. */
+/** The report of an exception; a user's mistake gives `status`. Diagnostics go to `problems`, each once. */
 export function failure(e: unknown, status: Status, problems: Diagnostic[]): TargetReport {
-  if (e instanceof UnavailableError) return { status: "unavailable", reason: e.message };
+  const known = new Set(problems.map((d) => JSON.stringify(d)));
+  const add = (more: readonly Diagnostic[]): void => {
+    problems.push(...more.filter((d) => !known.has(JSON.stringify(d))));
+  };
+  if (e instanceof UnavailableError) {
+    add([diagnostic("E601", e.message)]);
+    return { status: "unavailable", reason: e.message };
+  }
   if (e instanceof UserError) {
-    const known = new Set(problems.map((d) => JSON.stringify(d)));
-    problems.push(...e.diagnostics.filter((d) => !known.has(JSON.stringify(d))));
+    add(e.diagnostics);
     return { status, reason: [...new Set(e.diagnostics.map((d) => `${d.code} ${d.message}`))].join("; ") };
   }
   return { status: "failed", reason: e instanceof Error ? e.message : String(e), bug: e };
@@ -127,12 +133,14 @@ function sizesOf(target: string, { program, files }: CompiledTarget): Sizes {
   const { sizes, lowerBound } = program.plan;
   const runs = files.filter((f) => f.role !== "weights" && f.role !== "types");
   const loader = loaderBytes(target);
+  const arena = D.known(sizes.arena);
   return {
     code: runs.reduce((n, f) => n + f.bytes.length - (f.weightBytes ?? 0), 0),
     ...(loader === null ? {} : { loader }),
     weights: weightBytes(program),
-    arena: D.known(sizes.arena),
-    arenaLowerBound: D.known(lowerBound),
+    arena,
+    // The planner's bound is that of one value of the dims.
+    arenaLowerBound: arena === null ? null : D.known(lowerBound),
   };
 }
 function weightBytes(p: Program): number {
