@@ -104,6 +104,8 @@ export interface TeBuilder {
   kernel(k: Kernel, args: readonly Buffer[], scalars?: readonly Dim[]): void;
   /** Binds a symbol to an element of an integer buffer, or to a Dim's value now. */
   dim(id: SymbolId, from: { readonly buffer: Buffer; readonly index: Dim } | { readonly value: Dim }, min?: number, max?: number | null): void;
+  /** Whether a symbol stands for something that depends on data: a `dim` binds it. */
+  isData(id: SymbolId): boolean;
   /** A new symbol for use in dim, counters and extents. */
   symbol(stem: string): { readonly id: SymbolId; readonly dim: Dim };
   loop(options: { readonly trip: Dim | null; readonly cond: Buffer | null; readonly counter: SymbolId; readonly swap?: readonly (readonly [Buffer, Buffer])[] }, body: () => void): void;

@@ -119,6 +119,7 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     dim: (id, from, min = 0, max = null) => {
       ctx.actions.push({ kind: "dim", id, from: "value" in from ? from : { buffer: from.buffer.id, index: from.index }, min, max });
     },
+    isData: (id) => ctx.symbols.some((s) => s.id === id && s.def === "data"),
     symbol: (stem) => ctx.symbol(stem),
     loop: (o, body) => {
       const inner = ctx.nested(body);
