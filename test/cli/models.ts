@@ -1,7 +1,7 @@
 // Small models for the tests of the command line.
 
 import { tensorOf } from "../../src/ir/types.ts";
-import { type ModelSpec, modelBytes } from "../../src/onnx/export.ts";
+import { type ModelSpec, modelBytes, type TypeSpec } from "../../src/onnx/export.ts";
 
 /** y = x + 1 over f32[N, 2]. */
 export const addOne: ModelSpec = {
@@ -12,7 +12,10 @@ export const addOne: ModelSpec = {
 };
 /** Two inputs and two outputs whose names and dims are awkward. */
 export const awkward: ModelSpec = {
-  inputs: { "a/b": ["f32", ["n=m", 2, null]], constructor: ["i64", [""]] },
+  inputs: Object.fromEntries<TypeSpec>([
+    ["a/b", ["f32", ["n=m", 2, null]]],
+    ["constructor", ["i64", [""]]],
+  ]),
   outputs: { "out/0": ["f32", ["n=m", 2, null]], __proto__1: ["i64", [null]] },
   nodes: [
     { op: "Neg", inputs: ["a/b"], outputs: ["out/0"] },
