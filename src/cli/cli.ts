@@ -6,7 +6,8 @@ import { type Parsed, parse } from "./parse.ts";
 import { type Io, Progress } from "./progress.ts";
 import { type Exit, exitOf, jsonOf, type Outcome } from "./report.ts";
 
-const targetWords: ReadonlySet<string> = new Set(["wasm", "c", "js", "wgsl"]);
+/** The names of targets, without the compiler that has them. */
+export const targetWords: ReadonlySet<string> = new Set(["wasm", "c", "js", "wgsl"]);
 
 /**
  * Runs the command that `argv` (without node and the script) gives, and returns its exit status. `entry` is the script that started
@@ -14,14 +15,13 @@ const targetWords: ReadonlySet<string> = new Set(["wasm", "c", "js", "wgsl"]);
  */
 export async function cli(argv: readonly string[], io: Io, entry: string | null = null): Promise<number> {
   const progress = new Progress(io);
-  const json = argv.includes("--json");
   let parsed: Parsed | null = null;
   let outcome: Outcome = { report: {} };
   let text = "";
   let exit: Exit;
   let bugs: readonly unknown[] = [];
   try {
-    parsed = parse(spreadTargets(argv, targetWords), json ? io.err : io.out);
+    parsed = parse(spreadTargets(argv, targetWords), argv.includes("--json") ? io.err : io.out);
     if (parsed) {
       // The compiler is large: help and usage errors do without it.
       const { perform, targetsToRun } = await import("./actions.ts");
@@ -42,16 +42,34 @@ export async function cli(argv: readonly string[], io: Io, entry: string | null 
     if (exit === 70) bugs = [e];
     outcome = { report: { diagnostics: problems ?? (exit === 3 ? [diagnostic("E601", (e as Error).message)] : []) } };
   }
-  const diagnostics = [...(outcome.report.diagnostics ?? []), ...bugs.map(bugDiagnostic)];
   progress.clear();
+  tell(io, argv, parsed, outcome, exit, bugs, text);
+  return exit;
+}
+
+/** What is told of an exception that nobody awaits. The exit status is 70. */
+export function crashed(e: unknown, argv: readonly string[], io: Io): number {
+  tell(io, argv, null, { report: {} }, 70, [e], "");
+  return 70;
+}
+
+function tell(
+  io: Io,
+  argv: readonly string[],
+  parsed: Parsed | null,
+  outcome: Outcome,
+  exit: Exit,
+  bugs: readonly unknown[],
+  text: string,
+): void {
+  const diagnostics = [...(outcome.report.diagnostics ?? []), ...bugs.map(bugDiagnostic)];
   for (const d of diagnostics) io.err(`${d.severity} ${formatDiagnostic(d)}\n`);
   for (const b of bugs) io.err(bugText(b));
-  if (json) {
+  if (argv.includes("--json")) {
     const command = parsed?.command ?? commandNames.find((n) => n === argv[0]) ?? null;
     const head = { version: packageVersion(), command, model: parsed?.model ?? null, exit };
     io.out(`${JSON.stringify(jsonOf({ ...outcome, report: { ...outcome.report, diagnostics } }, head))}\n`);
   } else io.out(text);
-  return exit;
 }
 
 const whatToReport =
