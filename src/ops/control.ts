@@ -31,7 +31,7 @@ function outside(d: Dim, ctx: InferCtx): Dim {
 /** Binds the symbols of an output's extents that outside() made to what the body's result has. */
 function bindOutside(b: TeBuilder, out: readonly Dim[], inner: readonly Dim[]): void {
   out.forEach((d, k) => {
-    if (d !== inner[k] && d.kind === "sym" && d.id.startsWith("$")) b.dim(d.id, { value: inner[k]! });
+    if (d !== inner[k] && d.kind === "sym" && b.isData(d.id)) b.dim(d.id, { value: inner[k]! });
   });
 }
 const copy = (b: TeBuilder, out: Buffer, from: Buffer): void => b.map(out, (i) => load(from, i));
@@ -308,7 +308,7 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
   const length = walked[0]!.shape[axes[0]!]!;
   const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
   const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
-  now.forEach((s, k) => inputType(g, k).shape.forEach((d, j) => { if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$")) b.dim(d.id, { value: s.shape[j]! }); }));
+  now.forEach((s, k) => inputType(g, k).shape.forEach((d, j) => { if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$carried.")) b.dim(d.id, { value: s.shape[j]! }); }));
   const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
   now.forEach((s, k) => copy(b, s, b.input(k)));
   const counter = b.symbol("scan");

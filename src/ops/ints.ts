@@ -68,7 +68,7 @@ export function countKnown(t: TensorType, ctx: InferCtx, what: string): number {
 export function bindExtents(b: TeBuilder, shape: readonly Dim[], sizes: readonly (Dim | Expr | null)[]): void {
   sizes.forEach((size, k) => {
     const d = shape[k];
-    if (size === null || d === size || d?.kind !== "sym" || !d.id.startsWith("$")) return;
+    if (size === null || d === size || d?.kind !== "sym" || !b.isData(d.id)) return;
     if ("key" in size) {
       if (!D.symbolsOf(size).has(d.id)) b.dim(d.id, { value: size });
       return;
