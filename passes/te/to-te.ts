@@ -122,7 +122,7 @@ class GraphLowering {
       case "view": {
         const x = b.input(0);
         const out = must(outputs[0], "the output of a view");
-        def.body.bind?.(b);
+        def.body.bind?.(b, n as never);
         return b.map(out, (i) => E.load(x, reshapeIndex(i, out.shape, x.shape)));
       }
       case "expand": throw new InternalError(`${def.name} was not expanded`);

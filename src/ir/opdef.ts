@@ -133,7 +133,7 @@ export type OpBody<A extends Attrs> =
    * The output is the input's elements in row-major order under another shape: Reshape, Flatten, Squeeze, Identity. bind: where infer
    * made symbols for the output's extents, binds them.
    */
-  | { readonly kind: "view"; readonly bind?: (b: TeBuilder) => void };
+  | { readonly kind: "view"; readonly bind?: (b: TeBuilder, n: Node<A>) => void };
 
 /** branch: a body whose shapes do not fit (E205) is left out, as long as another branch is left: it is never taken with these inputs. */
 export type BodySpec = { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[]; readonly branch?: boolean };

@@ -71,17 +71,17 @@ export const Reshape: OpDef<{ allowZero: boolean; shape?: readonly number[] }> =
     if (!known && rank?.kind !== "int") return ctx.fail("the rank of the new shape is not known at compile time");
     return [tensorType(t.dtype, reshapeDims(t.shape, known ?? Array.from({ length: D.known(rank!)! }, () => null), a.allowZero, ctx))];
   },
-  body: { kind: "view", bind: bindReshape },
+  body: { kind: "view", bind: (b, n) => bindReshape(b, n.attrs.allowZero) },
 });
-/** Elements of the new shape that are known only in the run: 0 copies a dim, -1 takes what the others leave. */
-function bindReshape(b: TeBuilder): void {
+/** Elements of the new shape that are known only in the run: 0 copies a dim (unless allowZero), -1 takes what the others leave. */
+function bindReshape(b: TeBuilder, allowZero: boolean): void {
   if (!b.has(1)) return;
   const [x, out] = [b.input(0), b.output(0)];
   const known = b.known(1);
   const wanted = out.shape.map((d, k): Expr => {
     if (dimAt(known, k) && D.known(dimAt(known, k)!) !== -1) return ofDim(d);
     const e = intAt(b, 1, k);
-    return x.shape[k] ? E.where(E.eq(e, 0), ofDim(x.shape[k]!), e) : e;
+    return x.shape[k] && !allowZero ? E.where(E.eq(e, 0), ofDim(x.shape[k]!), e) : e;
   });
   bindExtents(b, out.shape, wanted.map((e, k) => {
     if (dimAt(known, k)) return null;
