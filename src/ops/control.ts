@@ -265,7 +265,7 @@ const axisOf = (axes: readonly number[], k: number, rank: number): number => ((a
 /** Inputs: states, then tensors to walk along an axis. The body's outputs: states, then slices of the scan outputs. */
 export const Scan: OpDef<ScanAttrs> = op({
   name: "Scan",
-  onnx: [onnx("Scan", 9, ...controlOpsets)],
+  onnx: [onnx("Scan", 9, ...controlOpsets.filter((v) => v !== 13))],
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({

@@ -123,6 +123,7 @@ export const ConvTranspose: OpDef<TransposeAttrs> = op({
     const [p, w] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
     sameType(p, w, ctx);
     if (p.shape.length < 3 || w.shape.length !== p.shape.length) ctx.fail(`a transposed convolution of ${shapeText(p.shape)} with weights ${shapeText(w.shape)}`);
+    if (w.shape.slice(2).some((d) => d.kind !== "int")) ctx.fail("the kernel shape of a transposed convolution must be known at compile time");
     return [tensorType(p.dtype, [p.shape[0]!, D.mul(w.shape[1]!, D.int(a.group)), ...transposeAxes(a, p.shape, w.shape).map((s) => s.out)])];
   },
   body: {
