@@ -10,7 +10,7 @@ import { type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, type Tensor, tensorType, typedView, widened } from "../ir/types.ts";
 import { onnx, sameType, shapeText, tensor } from "./common.ts";
-import { bindExtents, countKnown, dimAt, intAt, numberAt, scalarOf, toIndex } from "./ints.ts";
+import { bindExtents, ceilDiv, countKnown, dimAt, intAt, numberAt, scalarOf, toIndex } from "./ints.ts";
 import { callKernel, type KernelScope, store } from "./kernel.ts";
 
 export const Range: OpDef<Record<string, never>> = op({
@@ -47,7 +47,7 @@ function rangeCount(ctx: InferCtx): Dim | null {
   if (start && limit && delta?.kind === "int" && delta.value !== 0) {
     // ceil(span / delta), for a negative delta of the negated span.
     const span = D.sub(limit, start);
-    return D.simplify(D.max(D.zero, D.ceildiv(delta.value > 0 ? span : D.neg(span), D.int(Math.abs(delta.value)))), ctx.ranges);
+    return D.simplify(D.max(D.zero, ceilDiv(delta.value > 0 ? span : D.neg(span), Math.abs(delta.value))), ctx.ranges);
   }
   const [s, l, d] = [0, 1, 2].map((k) => numberAt(ctx.known(k), 0));
   return s != null && l != null && d != null && d !== 0 ? D.int(Math.max(0, Math.ceil((l - s) / d))) : null;

@@ -44,6 +44,11 @@ export function intAt(b: TeBuilder, input: number, k = 0): Expr {
   return toIndex(load(x, x.shape.length === 0 ? [] : [i32(k)]));
 }
 
+/** ceil(d / by) for a positive number, in the form whose sign D can tell. */
+export function ceilDiv(d: Dim, by: number): Dim {
+  return D.floordiv(D.add(d, D.int(by - 1)), D.int(by));
+}
+
 /** The integers of input i when all are plain numbers, or null when it is absent. A diagnostic when they are not known. */
 export function knownInts(x: readonly unknown[], i: number, ctx: InferCtx, what: string): readonly number[] | null {
   if ((x[i] ?? null) === null) return null;

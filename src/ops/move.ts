@@ -7,7 +7,7 @@ import type { Attrs } from "../ir/graph.ts";
 import { type OpDef, op } from "../ir/opdef.ts";
 import { tensorType } from "../ir/types.ts";
 import { broadcastShapes, likeInput, loadBroadcast, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
-import { bindExtents, countKnown, dimAt, intAt, toIndex } from "./ints.ts";
+import { bindExtents, ceilDiv, countKnown, dimAt, intAt, toIndex } from "./ints.ts";
 
 export const Transpose: OpDef<{ perm?: readonly number[] }> = op({
   name: "Transpose",
@@ -130,7 +130,7 @@ export const Split: OpDef<SplitAttrs> = op<SplitAttrs>({
     const count = ctx.outputCount;
     const given = a.split ? a.split.length : x[1] ? countKnown(tensor(x, 1, ctx), ctx, "parts") : count;
     if (given !== count) ctx.fail(`${given} sizes for ${count} outputs`);
-    const equal = a.ceil ? D.ceildiv(d, D.int(count)) : D.floordiv(d, D.int(count));
+    const equal = a.ceil ? ceilDiv(d, count) : D.floordiv(d, D.int(count));
     if (!a.split && !x[1] && !a.ceil && d.kind === "int" && d.value % count !== 0) ctx.fail(`axis ${axis} of extent ${d.value} does not divide into ${count} equal parts`);
     const sizes = Array.from({ length: count }, (_, k): Dim => {
       if (a.split) return D.int(a.split[k]!);

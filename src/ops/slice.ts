@@ -8,7 +8,7 @@ import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type T
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
 import { normalAxis, onnx, shapeText, tensor } from "./common.ts";
-import { bindExtents, countKnown, dimAt, intAt, isFar, knownInts, loweredInts, numberAt, scalarOf } from "./ints.ts";
+import { bindExtents, ceilDiv, countKnown, dimAt, intAt, isFar, knownInts, loweredInts, numberAt, scalarOf } from "./ints.ts";
 
 type SliceAttrs = { readonly starts?: readonly number[]; readonly ends?: readonly number[]; readonly axes?: readonly number[] };
 /** One sliced axis. start, end: as written, null when known only during the run. */
@@ -40,7 +40,7 @@ function sizeOf(s: SliceAxis, d: Dim, ranges: D.Ranges): Dim | null {
   if (start === null || s.end === null) return null;
   const end = fromStart(s.end, d, ranges);
   const span = s.step > 0 ? D.sub(D.min(end, d), start) : D.sub(start, isFar(s.end) && D.known(s.end)! < 0 ? D.int(-1) : D.max(end, D.int(-1)));
-  return D.simplify(D.max(D.zero, D.ceildiv(D.simplify(span, ranges), D.int(Math.abs(s.step)))), ranges);
+  return D.simplify(D.max(D.zero, ceilDiv(D.simplify(span, ranges), Math.abs(s.step))), ranges);
 }
 /** The same at run time, for positions that are loaded; they are within +-2^29. */
 function runtimeStart(s: SliceAxis, d: Dim, start: Expr): Expr {

@@ -36,7 +36,8 @@ function failures(folder: string, cases: readonly Case[], mode: "static" | "cons
 }
 
 describe.skipIf(onnx === null)("ONNX's backend tests", () => {
-  const cases = onnx === null ? [] : casesIn(onnx).filter((c) => c.kind !== "light" && !c.name.includes("_expanded"));
+  // test_operator_conv alone is 30 s of interpretation.
+  const cases = onnx === null ? [] : casesIn(onnx).filter((c) => c.kind !== "light" && !/_expanded|^test_operator_conv$/.test(c.name));
   const isExpected = (line: string): boolean => expected.some(([p]) => p.test(line.split(":")[0]!));
   test("integer inputs known, dims symbolic", () => {
     expect(failures(onnx!, cases, "both").filter((f) => !isExpected(f))).toEqual([]);
