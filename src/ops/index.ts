@@ -11,6 +11,8 @@ import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
+import { linearAttentionOps } from "./linear-attention.ts";
+import { lossOps } from "./loss.ts";
 import { mlOps } from "./ml.ts";
 import { moveOps } from "./move.ts";
 import { normExpandOps } from "./norm-expand.ts";
@@ -28,7 +30,7 @@ import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps, ...linearAttentionOps, ...lossOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
