@@ -1,10 +1,11 @@
 // Builds graphs: adds nodes, infers their outputs' types, and propagates what is known of shape-like values.
-import { InternalError, must } from "../base/assert.ts";
+import { assert, InternalError, must } from "../base/assert.ts";
 import type { BufferId, NodeId, SymbolId, ValueId } from "../base/brand.ts";
 import { type Loc, UserError, userError } from "../base/diagnostics.ts";
 import * as D from "./dim.ts";
 import type { Sym } from "./dim.ts";
 import type { AnyNode, Attrs, Graph, Node, Value } from "./graph.ts";
+import { copyNodes } from "./graph-copy.ts";
 import type { GraphBuilder, InferCtx, OpDef, PartialTensor } from "./opdef.ts";
 import { evaluateSymbolically, knownOf, maxKnown, rangesOf } from "./symbolic.ts";
 import { allDims, makeTeBuilder, TeContext, tensorShape } from "./te-builder.ts";
@@ -66,7 +67,7 @@ export class GraphMaker implements GraphBuilder {
     const known = knownOf(t);
     return this.value(name ?? `const.${this.nextValue}`, { kind: "tensor", tensor: { dtype: t.dtype, shape: t.dims.map(D.int) } }, { constant: t, ...(known ? { known } : {}) });
   }
-  value(name: string, type: ValueType, more: { constant?: Tensor; known?: PartialTensor } = {}): ValueId {
+  value(name: string, type: ValueType, more: { constant?: Tensor; known?: PartialTensor; elements?: readonly ValueId[] } = {}): ValueId {
     const id = this.nextValue++ as ValueId;
     this.values.set(id, { id, name, type, ...more });
     return id;
@@ -87,6 +88,20 @@ export class GraphMaker implements GraphBuilder {
   constantOf(v: ValueId): Tensor | null {
     return this.get(v).constant ?? null;
   }
+  elements(v: ValueId): readonly ValueId[] | null {
+    return this.get(v).elements ?? null;
+  }
+  collection(type: ValueType, elements: readonly ValueId[]): ValueId {
+    return this.value(`${this.loc.node}.${type.kind}.${this.nextValue}`, type, { elements });
+  }
+  inline(g: Graph, inputs: readonly ValueId[]): readonly ValueId[] {
+    const get = copyNodes(this, g, new Map(g.inputs.map((id, k) => [id, must(inputs[k], `input ${k} of ${g.name}`)])));
+    return g.outputs.map(get);
+  }
+  /** A node like another one, with other inputs. */
+  again(n: AnyNode, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[]): readonly (ValueId | null)[] {
+    return this.node(defOf(n), n.attrs as Attrs, inputs, outputNames, n.loc);
+  }
   fail(message: string, hint?: string): never {
     throw userError("E204", message, { loc: this.loc, hint });
   }
@@ -101,6 +116,8 @@ export class GraphMaker implements GraphBuilder {
    * do not fit.
    */
   node(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[], loc: Loc): readonly (ValueId | null)[] {
+    const resolved = this.resolve(def, attrs, inputs, outputNames, loc);
+    if (resolved) return resolved;
     const given = new Map<number, PartialTensor>();
     const types = this.infer(def, attrs, inputs, outputNames.length, loc, given);
     if (types.length < outputNames.length) throw userError("E204", `${def.name} has ${types.length} outputs here, not ${outputNames.length}`, { loc });
@@ -116,6 +133,26 @@ export class GraphMaker implements GraphBuilder {
     });
     this.nodes.push({ id: this.nodeId(), def, attrs, inputs, outputs, loc });
     return outputs;
+  }
+
+  /** What stands for the outputs of a node that resolves at once. */
+  private resolve(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[], loc: Loc): readonly (ValueId | null)[] | null {
+    if (!def.eager) return null;
+    const first = this.nextValue;
+    const outer = this.loc;
+    this.loc = loc;
+    try {
+      const values = def.eager(this, { id: -1 as NodeId, def, attrs, inputs, outputs: outputNames.map(() => null), loc });
+      if (!values) return null;
+      return outputNames.map((name, k) => {
+        const v = must(values[k], `output ${k} of ${def.name}`);
+        assert(v >= first || this.type(v).kind !== "tensor", `${def.name} gives a tensor that it did not make`);
+        if (name !== null && v >= first) this.rename(v, name);
+        return name === null ? null : v;
+      });
+    } finally {
+      this.loc = outer;
+    }
   }
 
   private infer(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputCount: number, loc: Loc, given: Map<number, PartialTensor>): readonly ValueType[] {

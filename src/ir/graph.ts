@@ -19,8 +19,11 @@ export interface AnyNode {
   readonly loc: Loc;
 }
 export interface Node<A extends Attrs> extends AnyNode { readonly def: OpDef<A>; readonly attrs: A }
-/** constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. */
-export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor; readonly known?: PartialTensor };
+/**
+ * constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. elements: of a
+ * sequence or optional, the values that it holds; it has no other form.
+ */
+export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor; readonly known?: PartialTensor; readonly elements?: readonly ValueId[] };
 /**
  * Nodes stand in topological order. A body graph (of If, Loop, Scan) sees nothing of its surroundings: what it captures is made
  * extra inputs at import, passed as extra inputs of its node. Value and node ids are unique within one graph.

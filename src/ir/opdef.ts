@@ -149,6 +149,11 @@ export interface OpDef<A extends Attrs> extends OpHead {
    * that is not named here is left out.
    */
   readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode, known: (input: number) => PartialTensor | null) => { readonly [attr: string]: BodySpec };
+  /**
+   * Values that stand for the outputs, where the op resolves at compile time: tensors among them made here. null: the node stays. Asked
+   * when a node is added, at import or by a pass. n.outputs says only how many there are.
+   */
+  readonly eager?: (b: GraphBuilder, n: Node<A>) => readonly ValueId[] | null;
   readonly body: OpBody<A>;
 }
 
@@ -159,6 +164,12 @@ export interface GraphBuilder {
   type(v: ValueId): ValueType;
   known(v: ValueId): PartialTensor | null;
   constantOf(v: ValueId): Tensor | null;
+  /** The values in a sequence or optional, or null when they are not known. */
+  elements(v: ValueId): readonly ValueId[] | null;
+  /** A sequence or optional of these values. */
+  collection(type: ValueType, elements: readonly ValueId[]): ValueId;
+  /** The nodes of a body graph, with its inputs bound to these values; returns its outputs. */
+  inline(g: Graph, inputs: readonly ValueId[]): readonly ValueId[];
   fail(message: string, hint?: string): never;
 }
 
