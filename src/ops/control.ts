@@ -11,6 +11,7 @@ import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type T
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType, type TensorType, type ValueType } from "../ir/types.ts";
 import { normalAxis, onnx, tensor } from "./common.ts";
+import { Identity } from "./view.ts";
 import { dimAt, isFar, scalarOf, toIndex } from "./ints.ts";
 
 const controlOpsets = [11, 13, 16, 19, 21, 23, 24, 25];
@@ -70,6 +71,17 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     const flag = knownFlag(known(0));
     const branch = { inputs: [], carried: [], branch: true };
     return { ...(flag === false ? {} : { then_branch: branch }), ...(flag === true ? {} : { else_branch: branch }) };
+  },
+  eager: (b, n) => {
+    const flag = knownFlag(b.known(n.inputs[0]!));
+    const g = flag === null ? undefined : flag ? n.attrs.then : n.attrs.otherwise;
+    if (!g) return null;
+    const from = g === n.attrs.otherwise ? 1 + (n.attrs.then?.inputs.length ?? 0) : 1;
+    const captured = g.inputs.map((_, k) => n.inputs[from + k]!);
+    // What the branch only passes on, or gives twice, becomes a value of its own.
+    const results = b.inline(g, captured);
+    const copied = (v: ValueId, k: number): boolean => b.type(v).kind === "tensor" && (captured.includes(v) || results.indexOf(v) < k);
+    return results.map((v, k) => (copied(v, k) ? b.add(Identity, [v], {})[0]! : v));
   },
   infer: (_x, a, ctx): readonly ValueType[] => {
     const flag = knownFlag(ctx.known(0));

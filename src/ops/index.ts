@@ -23,6 +23,7 @@ import { reduceOps } from "./reduce.ts";
 import { resizeOps } from "./resize.ts";
 import { rnnOps } from "./rnn.ts";
 import { sampleOps } from "./sample.ts";
+import { sequenceOps } from "./sequence.ts";
 import { signalOps } from "./signal.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
@@ -30,7 +31,7 @@ import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps, ...linearAttentionOps, ...lossOps,
+  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps, ...linearAttentionOps, ...lossOps, ...sequenceOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
