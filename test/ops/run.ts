@@ -23,7 +23,11 @@ export function runGraph(g: Graph, inputs: readonly Tensor[]): Result[] {
  */
 export type Mode = "static" | "symbolic" | "constant" | "both";
 export function runModel(bytes: Uint8Array, inputs: readonly Tensor[], mode: Mode): Result[] {
-  const ops = new OpTable();
+  const changed = changedModel(bytes, inputs, mode);
+  return runGraph(importModel(changed.bytes, { ops: new OpTable() }).graph, changed.keep);
+}
+/** The model as a mode has it, and the inputs that are left. */
+export function changedModel(bytes: Uint8Array, inputs: readonly Tensor[], mode: Mode): { readonly bytes: Uint8Array; readonly keep: readonly Tensor[] } {
   const model = readModel(bytes);
   const keep: Tensor[] = [];
   const initializers = new Set(model.graph!.initializer.map((t) => t.name));
@@ -41,7 +45,7 @@ export function runModel(bytes: Uint8Array, inputs: readonly Tensor[], mode: Mod
     return { ...v, type: { ...v.type!, tensor: { ...tensor, shape: { ...tensor.shape, dim: tensor.shape.dim.map((d) => ({ ...d, value: null, param: "" })) } } } };
   });
   const changed: ModelProto = { ...model, graph: { ...model.graph!, input: rest, initializer: [...model.graph!.initializer, ...constants] } };
-  return runGraph(importModel(writeModel(changed), { ops }).graph, keep);
+  return { bytes: writeModel(changed), keep };
 }
 function isIndexLike(t: Tensor): boolean {
   return t.dtype === "i64" || t.dtype === "i32" || t.dtype === "bool" || (t.dims.length <= 1 && t.bytes.length <= 64);

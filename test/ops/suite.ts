@@ -24,6 +24,10 @@ export function casesIn(folder: string): Case[] {
 function kindOf(type: string): "tensor" | "sequence" | "optional" | "map" {
   return type.startsWith("seq") ? "sequence" : type.startsWith("opt") ? "optional" : type.startsWith("map") ? "map" : "tensor";
 }
+/** Inputs and outputs of data set `set` of the case in folder `dir`. */
+export function readCase(dir: string, c: Case, set: number): { readonly inputs: OnnxValue[]; readonly outputs: OnnxValue[] } {
+  return { inputs: read(dir, set, "input", c.inputs), outputs: read(dir, set, "output", c.outputs) };
+}
 function read(folder: string, set: number, which: "input" | "output", types: readonly string[]): OnnxValue[] {
   const dir = join(folder, `test_data_set_${set}`);
   return types.flatMap((t, k) => (existsSync(join(dir, `${which}_${k}.pb`)) ? [readValuePb(readFileSync(join(dir, `${which}_${k}.pb`)), kindOf(t))] : []));
@@ -47,8 +51,7 @@ export function runCase(folder: string, c: Case, mode: Mode): string | null {
   const dir = join(folder, c.name);
   try {
     for (let set = 0; set < c.sets; set++) {
-      const inputs = read(dir, set, "input", c.inputs);
-      const outputs = read(dir, set, "output", c.outputs);
+      const { inputs, outputs } = readCase(dir, c, set);
       if ([...inputs, ...outputs].some((v) => v.kind !== "tensor")) return notTensors;
       const got = runModel(readFileSync(join(dir, "model.onnx")), inputs.map((v) => (v as { tensor: Tensor }).tensor), mode);
       for (const [k, o] of outputs.entries()) {
