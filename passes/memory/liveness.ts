@@ -4,7 +4,7 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Kernel } from "../../src/ir/loops.ts";
 import type { Action, Call } from "../../src/ir/program.ts";
-import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
+import { exprsOf, visitActions, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 
 export type Interval = { readonly first: number; readonly last: number };
@@ -80,6 +80,8 @@ export function liveness(
   };
   walk(actions, []);
   const end = time;
+  // An output that a loop writes piece by piece is read after it.
+  for (const id of outputs) touches.get(rootOf(buffers, id))?.push({ time: end, read: true, write: false, loops: [] });
   const intervals = new Map<BufferId, Interval>();
   for (const [id, list] of touches) {
     let first = list[0]!.time;
@@ -107,6 +109,14 @@ export function liveness(
     const i = intervals.get(root);
     intervals.set(root, { first: Math.min(i?.first ?? first, first), last: Math.max(i?.last ?? last, last) });
   };
+  // After an odd number of iterations either of a swapped pair holds what the other's name means: they die together.
+  visitActions(actions, (a) => {
+    if (a.kind !== "loop") return;
+    for (const [x, y] of a.swap) {
+      const last = Math.max(...[x, y].map((id) => intervals.get(rootOf(buffers, id))!.last));
+      for (const id of [x, y]) extend(id, last, last);
+    }
+  });
   for (const id of inputs) extend(id, -1, intervals.get(rootOf(buffers, id))?.last ?? -1);
   for (const id of outputs) extend(id, intervals.get(rootOf(buffers, id))?.first ?? end, end);
   return { intervals, end, times };
