@@ -6,6 +6,13 @@ const { LD_LIBRARY_PATH } = softwareEnv();
 if (LD_LIBRARY_PATH !== undefined) process.env.LD_LIBRARY_PATH = LD_LIBRARY_PATH;
 
 const config: ViteUserConfig = defineConfig({
-  test: { globalSetup: ["test/build-runtime.ts"], include: ["test/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 120_000, pool: "forks", maxWorkers: 2 },
+  test: {
+    globalSetup: ["test/build-runtime.ts"],
+    include: ["test/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+  },
 });
 export default config;

@@ -1,8 +1,8 @@
 // From a T program whose buffers have storage to a P program: schedules, kernels, memory.
 import { must } from "../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../src/base/brand.ts";
-import * as D from "../src/ir/dim.ts";
 import type { Dim, Ranges } from "../src/ir/dim.ts";
+import * as D from "../src/ir/dim.ts";
 import type { Kernel, LoopExpr, Stmt } from "../src/ir/loops.ts";
 import type { Action, Binding, Call, Program } from "../src/ir/program.ts";
 import { exprsOf, mapExpr, mapStmt, visitActions, visitExpr, visitStmt } from "../src/ir/rewrite.ts";
@@ -17,7 +17,12 @@ import { planMemory } from "./memory/plan.ts";
 import { applySchedule } from "./schedule/apply.ts";
 import { chooseSchedule, fallback, scheduleBy } from "./schedule/rules.ts";
 
-export type LowerOptions = { readonly target: TargetInfo; readonly strict: boolean; /** Only the fallback rule: what every other rule is tested against. */ readonly fallbackOnly?: boolean; readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void };
+export type LowerOptions = {
+  readonly target: TargetInfo;
+  readonly strict: boolean /** Only the fallback rule: what every other rule is tested against. */;
+  readonly fallbackOnly?: boolean;
+  readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void;
+};
 
 export function lowerProgram(p: TeProgram, options: LowerOptions): Program {
   return new Lowering(p, options).run();
@@ -38,7 +43,9 @@ class Lowering {
     this.nextBuffer = Math.max(0, ...[...p.buffers.keys()].map((k) => k + 1));
     this.ranges = rangesOf(p.symbols);
     const counters: string[] = [];
-    visitActions(p.actions, (a) => { if (a.kind === "loop") counters.push(a.counter); });
+    visitActions(p.actions, (a) => {
+      if (a.kind === "loop") counters.push(a.counter);
+    });
     this.dims = new Set<string>([...p.symbols.map((s) => s.id), ...counters, "$seed"]);
   }
   run(): Program {
@@ -47,13 +54,25 @@ class Lowering {
     const usages = this.kernels.map(usageOf);
     const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
     const live = liveness(run, usages, this.buffers, ports.inputs, ports.outputs);
-    const arena = new Map([...live.intervals].filter(([id]) => {
-      const b = this.buffers.get(id)!;
-      return b.scope === "arena" || (b.scope === "io" && target.ioInArena);
-    }));
-    const roots = (scope: Buffer["scope"]): BufferId[] => [...this.buffers.values()].filter((b) => b.scope === scope && rootOf(this.buffers, b.id) === b.id).map((b) => b.id);
+    const arena = new Map(
+      [...live.intervals].filter(([id]) => {
+        const b = this.buffers.get(id)!;
+        return b.scope === "arena" || (b.scope === "io" && target.ioInArena);
+      }),
+    );
+    const roots = (scope: Buffer["scope"]): BufferId[] =>
+      [...this.buffers.values()]
+        .filter((b) => b.scope === scope && rootOf(this.buffers, b.id) === b.id)
+        .map((b) => b.id);
     const plan = planMemory({
-      buffers: this.buffers, weights: roots("weights"), prepared: roots("prepared"), arena, heap: roots("heap"), io: target.ioInArena ? [] : roots("io"), symbols: this.p.symbols, target,
+      buffers: this.buffers,
+      weights: roots("weights"),
+      prepared: roots("prepared"),
+      arena,
+      heap: roots("heap"),
+      io: target.ioInArena ? [] : roots("io"),
+      symbols: this.p.symbols,
+      target,
       inPlace: new Map(),
     });
     const shared = shareKernels(this.kernels, run, (a, b) => sharesMemory(a, b, this.buffers), target, this.ranges);
@@ -77,10 +96,20 @@ class Lowering {
   private actions(list: readonly TeAction[]): Action<Call>[] {
     return list.map((a): Action<Call> => {
       switch (a.kind) {
-        case "call": return { kind: "call", call: a.call.kind === "group" ? this.group(a.call.group) : this.ready(a.call.kernel, a.call.args, a.call.scalars) };
-        case "loop": return { ...a, body: this.actions(a.body) };
-        case "if": return { ...a, then: this.actions(a.then), otherwise: this.actions(a.otherwise) };
-        default: return a;
+        case "call":
+          return {
+            kind: "call",
+            call:
+              a.call.kind === "group"
+                ? this.group(a.call.group)
+                : this.ready(a.call.kernel, a.call.args, a.call.scalars),
+          };
+        case "loop":
+          return { ...a, body: this.actions(a.body) };
+        case "if":
+          return { ...a, then: this.actions(a.then), otherwise: this.actions(a.otherwise) };
+        default:
+          return a;
       }
     });
   }
@@ -90,30 +119,60 @@ class Lowering {
     const buffer = (id: BufferId): Buffer => must(this.buffers.get(id), `buffer ${id}`);
     const rules = { target, buffer, ranges: this.ranges, strict };
     const schedule = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
-    const nest = applySchedule(g, schedule, { buffer, ranges: this.ranges, lanes: vectorLanes(target), freshBuffer: () => this.fresh() });
+    const nest = applySchedule(g, schedule, {
+      buffer,
+      ranges: this.ranges,
+      lanes: vectorLanes(target),
+      freshBuffer: () => this.fresh(),
+    });
     this.options.report?.(g, schedule, nest);
-    const root = must(g.stages.find((s) => s.id === g.root), "the root");
+    const root = must(
+      g.stages.find((s) => s.id === g.root),
+      "the root",
+    );
     return this.finish(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nest, (id) => buffer(id));
   }
   /** A kernel that an op wrote in loops. Its parameters are bound by position. */
   private ready(k: Kernel, args: readonly BufferId[], scalars: readonly Dim[]): Call {
     const own = new Map<BufferId, BufferId>(k.params.map((p, i) => [p.id, args[i]!]));
     // Local buffers get ids apart from the program's.
-    visitStmt(k.body, (s) => { if (s.kind === "alloc") own.set(s.buffer.id, this.fresh()); });
+    visitStmt(k.body, (s) => {
+      if (s.kind === "alloc") own.set(s.buffer.id, this.fresh());
+    });
     const memo = new Map<LoopExpr, LoopExpr>();
-    const expr = (e: LoopExpr): LoopExpr => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: must(own.get(x.buffer), "a parameter") } : x), memo);
-    const body = mapStmt(k.body, (s) => {
-      if (s.kind === "store") return { ...s, buffer: must(own.get(s.buffer), "a parameter") };
-      return s.kind === "alloc" ? { ...s, buffer: { ...s.buffer, id: own.get(s.buffer.id)! } } : s;
-    }, expr);
+    const expr = (e: LoopExpr): LoopExpr =>
+      mapExpr<LoopExpr>(
+        e,
+        (x) => (x.kind === "load" ? { ...x, buffer: must(own.get(x.buffer), "a parameter") } : x),
+        memo,
+      );
+    const body = mapStmt(
+      k.body,
+      (s) => {
+        if (s.kind === "store") return { ...s, buffer: must(own.get(s.buffer), "a parameter") };
+        return s.kind === "alloc" ? { ...s, buffer: { ...s.buffer, id: own.get(s.buffer.id)! } } : s;
+      },
+      expr,
+    );
     return this.finish(k.name, body, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
   }
-  private finish(name: string, nest: Stmt, buffer: (id: BufferId) => Buffer, scalars: Kernel["scalars"] = [], scalarArgs: readonly Dim[] = []): Call {
+  private finish(
+    name: string,
+    nest: Stmt,
+    buffer: (id: BufferId) => Buffer,
+    scalars: Kernel["scalars"] = [],
+    scalarArgs: readonly Dim[] = [],
+  ): Call {
     const locals = new Set<BufferId>();
-    visitStmt(nest, (s) => { if (s.kind === "alloc") locals.add(s.buffer.id); });
+    visitStmt(nest, (s) => {
+      if (s.kind === "alloc") locals.add(s.buffer.id);
+    });
     const used = new Set<BufferId>();
     const note = (s: Stmt): void => {
-      for (const e of exprsOf(s)) visitExpr(e, (x) => { if (x.kind === "load" && !locals.has(x.buffer)) used.add(x.buffer); });
+      for (const e of exprsOf(s))
+        visitExpr(e, (x) => {
+          if (x.kind === "load" && !locals.has(x.buffer)) used.add(x.buffer);
+        });
       if (s.kind === "store" && !locals.has(s.buffer)) used.add(s.buffer);
     };
     visitStmt(nest, note);
@@ -122,28 +181,57 @@ class Lowering {
       // The call passes the address of the first element: where the buffer lies in its root is no business of the kernel.
       return { ...b, scope: b.scope, storage: { ...(b.storage ?? dense(b.shape)), root: null, offset: D.zero } };
     });
-    const body = lowerNest(nest, params, { target: this.options.target, ranges: this.ranges, freshBuffer: () => this.fresh() });
+    const body = lowerNest(nest, params, {
+      target: this.options.target,
+      ranges: this.ranges,
+      freshBuffer: () => this.fresh(),
+    });
     return this.close(name, body, params, scalars, scalarArgs);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
-  private close(name: string, body: Stmt, params: readonly Buffer[], scalars: Kernel["scalars"], scalarArgs: readonly Dim[]): Call {
+  private close(
+    name: string,
+    body: Stmt,
+    params: readonly Buffer[],
+    scalars: Kernel["scalars"],
+    scalarArgs: readonly Dim[],
+  ): Call {
     const all = [...params];
-    const lifted = mapStmt(body, (s) => {
-      if (s.kind !== "alloc" || s.buffer.scope !== "stack") return s;
-      const b: Buffer = { ...s.buffer, scope: "arena" };
-      this.buffers.set(b.id, b);
-      all.push(b);
-      return s.body;
-    }, (e) => e);
+    const lifted = mapStmt(
+      body,
+      (s) => {
+        if (s.kind !== "alloc" || s.buffer.scope !== "stack") return s;
+        const b: Buffer = { ...s.buffer, scope: "arena" };
+        this.buffers.set(b.id, b);
+        all.push(b);
+        return s.body;
+      },
+      (e) => e,
+    );
     const dims = new Set<SymbolId>();
     const bound = new Set<string>();
     visitStmt(lifted, (s) => {
       if (s.kind === "for") bound.add(s.v);
-      for (const e of exprsOf(s)) visitExpr(e, (x) => { if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId); });
+      for (const e of exprsOf(s))
+        visitExpr(e, (x) => {
+          if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId);
+        });
     });
-    const kernel: Kernel = { name, params: all, scalars, dims: [...dims].filter((d) => !bound.has(d)), mayOverlap: [], body: lifted };
+    const kernel: Kernel = {
+      name,
+      params: all,
+      scalars,
+      dims: [...dims].filter((d) => !bound.has(d)),
+      mayOverlap: [],
+      body: lifted,
+    };
     this.kernels.push(kernel);
-    return { kernel: this.kernels.length - 1, args: all.map((b) => b.id), scalars: scalarArgs, dims: kernel.dims.map((d) => D.sym(d)) };
+    return {
+      kernel: this.kernels.length - 1,
+      args: all.map((b) => b.id),
+      scalars: scalarArgs,
+      dims: kernel.dims.map((d) => D.sym(d)),
+    };
   }
 }
 
@@ -154,16 +242,32 @@ function sharesMemory(a: BufferId, b: BufferId, buffers: ReadonlyMap<BufferId, B
 
 /** Buffers in canonical numbering, and equal kernels merged; names k00_stem. */
 function shareKernels(
-  kernels: readonly Kernel[], actions: readonly Action<Call>[], shares: (a: BufferId, b: BufferId) => boolean, target: TargetInfo, ranges: Ranges,
+  kernels: readonly Kernel[],
+  actions: readonly Action<Call>[],
+  shares: (a: BufferId, b: BufferId) => boolean,
+  target: TargetInfo,
+  ranges: Ranges,
 ): { kernels: Kernel[]; actions: Action<Call>[] } {
   const byText = new Map<string, number>();
   const out: Kernel[] = [];
   const share = (call: Call): Call => {
     const k = kernels[call.kernel]!;
     const overlap: [number, number][] = [];
-    call.args.forEach((a, i) => call.args.forEach((b, j) => { if (i < j && a !== b && shares(a, b)) overlap.push([i, j]); }));
+    call.args.forEach((a, i) =>
+      call.args.forEach((b, j) => {
+        if (i < j && a !== b && shares(a, b)) overlap.push([i, j]);
+      }),
+    );
     const canonical = canonicalKernel({ ...k, mayOverlap: overlap });
-    const text = JSON.stringify({ ...canonical, name: "" }, (_key, v: unknown) => (typeof v === "bigint" ? `${v}n` : Object.is(v, -0) ? "-0" : typeof v === "number" && !Number.isFinite(v) ? String(v) : v));
+    const text = JSON.stringify({ ...canonical, name: "" }, (_key, v: unknown) =>
+      typeof v === "bigint"
+        ? `${v}n`
+        : Object.is(v, -0)
+          ? "-0"
+          : typeof v === "number" && !Number.isFinite(v)
+            ? String(v)
+            : v,
+    );
     let n = byText.get(text);
     if (n === undefined) {
       n = out.length;
@@ -172,14 +276,19 @@ function shareKernels(
     }
     return { ...call, kernel: n };
   };
-  const walk = (list: readonly Action<Call>[]): Action<Call>[] => list.map((a): Action<Call> => {
-    switch (a.kind) {
-      case "call": return { kind: "call", call: share(a.call) };
-      case "loop": return { ...a, body: walk(a.body) };
-      case "if": return { ...a, then: walk(a.then), otherwise: walk(a.otherwise) };
-      default: return a;
-    }
-  });
+  const walk = (list: readonly Action<Call>[]): Action<Call>[] =>
+    list.map((a): Action<Call> => {
+      switch (a.kind) {
+        case "call":
+          return { kind: "call", call: share(a.call) };
+        case "loop":
+          return { ...a, body: walk(a.body) };
+        case "if":
+          return { ...a, then: walk(a.then), otherwise: walk(a.otherwise) };
+        default:
+          return a;
+      }
+    });
   const walked = walk(actions);
   return { kernels: out, actions: walked };
 }
@@ -190,14 +299,24 @@ function canonicalKernel(k: Kernel): Kernel {
     if (n === undefined) ids.set(b, (n = ids.size as BufferId));
     return n;
   };
-  const local = (b: Buffer, name: string): Buffer => ({ ...b, id: id(b.id), name, scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena" });
+  const local = (b: Buffer, name: string): Buffer => ({
+    ...b,
+    id: id(b.id),
+    name,
+    scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena",
+  });
   const params = k.params.map((p, i) => local(p, `p${i}`));
   const memo = new Map<LoopExpr, LoopExpr>();
-  const expr = (e: LoopExpr): LoopExpr => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: id(x.buffer) } : x), memo);
-  const body = mapStmt(k.body, (s) => {
-    if (s.kind === "store") return { ...s, buffer: id(s.buffer) };
-    return s.kind === "alloc" ? { ...s, buffer: local(s.buffer, s.buffer.name) } : s;
-  }, expr);
+  const expr = (e: LoopExpr): LoopExpr =>
+    mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: id(x.buffer) } : x), memo);
+  const body = mapStmt(
+    k.body,
+    (s) => {
+      if (s.kind === "store") return { ...s, buffer: id(s.buffer) };
+      return s.kind === "alloc" ? { ...s, buffer: local(s.buffer, s.buffer.name) } : s;
+    },
+    expr,
+  );
   return { ...k, params, body };
 }
 
@@ -221,7 +340,9 @@ function bindingsOf(p: TeProgram, buffers: ReadonlyMap<BufferId, Buffer>): Bindi
 /** Buffers whose size is known only during the run move to the heap: reserved before their first use, released after the last. */
 function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, Buffer>): Action<Call>[] {
   const data = new Set<SymbolId>(p.symbols.filter((s) => s.def === "data").map((s) => s.id));
-  visitActions(p.actions, (a) => { if (a.kind === "loop") data.add(a.counter); });
+  visitActions(p.actions, (a) => {
+    if (a.kind === "loop") data.add(a.counter);
+  });
   const moved = new Set<BufferId>();
   for (const b of buffers.values()) {
     if (b.scope === "weights" || rootOf(buffers, b.id) !== b.id) continue;
@@ -229,40 +350,80 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
     if ([...syms].some((s) => data.has(s))) moved.add(b.id);
   }
   if (moved.size === 0) return actions;
-  for (const b of [...buffers.values()]) if (moved.has(rootOf(buffers, b.id))) buffers.set(b.id, { ...b, scope: "heap" });
+  for (const b of [...buffers.values()])
+    if (moved.has(rootOf(buffers, b.id))) buffers.set(b.id, { ...b, scope: "heap" });
   const outputs = new Set(p.outputs.map((o) => rootOf(buffers, o.buffer)));
   const touched = (a: Action<Call>): Set<BufferId> => {
     const ids = new Set<BufferId>();
     visitActions([a], (x) => {
-      const add = (id: BufferId): void => { const r = rootOf(buffers, id); if (moved.has(r)) ids.add(r); };
+      const add = (id: BufferId): void => {
+        const r = rootOf(buffers, id);
+        if (moved.has(r)) ids.add(r);
+      };
       switch (x.kind) {
-        case "call": x.call.args.forEach(add); break;
-        case "dim": if ("buffer" in x.from) add(x.from.buffer); break;
-        case "if": add(x.cond); break;
-        case "loop": if (x.cond !== null) add(x.cond); for (const [s, t] of x.swap) { add(s); add(t); } break;
-        case "reserve": case "release": break;
+        case "call":
+          x.call.args.forEach(add);
+          break;
+        case "dim":
+          if ("buffer" in x.from) add(x.from.buffer);
+          break;
+        case "if":
+          add(x.cond);
+          break;
+        case "loop":
+          if (x.cond !== null) add(x.cond);
+          for (const [s, t] of x.swap) {
+            add(s);
+            add(t);
+          }
+          break;
+        case "reserve":
+        case "release":
+          break;
       }
     });
     return ids;
   };
-  // A buffer is reserved in the innermost list that holds all of its uses.
-  const place = (list: readonly Action<Call>[], reserved: ReadonlySet<BufferId>): Action<Call>[] => {
+  const swapped = new Set<BufferId>();
+  visitActions(actions, (a) => { if (a.kind === "loop") for (const id of a.swap.flat()) swapped.add(rootOf(buffers, id)); });
+  const sizeOf = (id: BufferId): Set<SymbolId> => {
+    const b = must(buffers.get(id), `buffer ${id}`);
+    return D.symbolsOf((b.storage ?? dense(b.shape)).size);
+  };
+  const boundIn = (a: Action<Call>): Set<SymbolId> => {
+    const ids = new Set<SymbolId>();
+    visitActions([a], (x) => { if (x.kind === "dim") ids.add(x.id); });
+    return ids;
+  };
+  // A buffer is reserved in the innermost list that holds all of its uses; where a nested action binds its size, inside of that action,
+  // in each branch. `keep`: what is used further out. A swapped buffer may hold what its partner held: it is not released.
+  const place = (list: readonly Action<Call>[], reserved: ReadonlySet<BufferId>, keep: ReadonlySet<BufferId>): Action<Call>[] => {
     const uses = list.map(touched);
     const out: Action<Call>[] = [];
     const now = new Set(reserved);
     list.forEach((a, k) => {
       const nested = a.kind === "loop" || a.kind === "if";
-      const mine = [...uses[k]!].filter((id) => !now.has(id) && (!nested || uses.some((u, j) => j !== k && u.has(id)) || outputs.has(id) || touchesInBoth(a, id, touched)));
-      for (const id of mine) { out.push({ kind: "reserve", buffer: id }); now.add(id); }
-      out.push(a.kind === "loop" ? { ...a, body: place(a.body, now) } : a.kind === "if" ? { ...a, then: place(a.then, now), otherwise: place(a.otherwise, now) } : a);
+      const bound = nested ? boundIn(a) : new Set<SymbolId>();
+      const elsewhere = (id: BufferId): boolean => keep.has(id) || uses.some((u, j) => j !== k && u.has(id));
+      const here = (id: BufferId): boolean => !nested || (![...sizeOf(id)].some((s) => bound.has(s)) && (elsewhere(id) || touchesInBoth(a, id, touched)));
       for (const id of uses[k]!) {
-        if (reserved.has(id) || outputs.has(id) || !now.has(id)) continue;
-        if (!uses.slice(k + 1).some((u) => u.has(id))) out.push({ kind: "release", buffer: id });
+        if (now.has(id) || !here(id)) continue;
+        out.push({ kind: "reserve", buffer: id });
+        now.add(id);
+      }
+      const inner = new Set([...keep, ...[...uses[k]!].filter(elsewhere)]);
+      const body = (actions: readonly Action<Call>[]): Action<Call>[] => place(actions, now, inner);
+      out.push(a.kind === "loop" ? { ...a, body: body(a.body) } : a.kind === "if" ? { ...a, then: body(a.then), otherwise: body(a.otherwise) } : a);
+      for (const id of uses[k]!) {
+        const mine = now.has(id) || elsewhere(id);
+        now.add(id);
+        if (!mine || reserved.has(id) || keep.has(id) || uses.slice(k + 1).some((u) => u.has(id))) continue;
+        out.push({ kind: "release", buffer: id });
       }
     });
     return out;
   };
-  return place(actions, new Set());
+  return place(actions, new Set(), new Set([...outputs, ...swapped]));
 }
 function touchesInBoth(a: Action<Call>, id: BufferId, touched: (a: Action<Call>) => Set<BufferId>): boolean {
   return a.kind === "if" && a.then.some((x) => touched(x).has(id)) && a.otherwise.some((x) => touched(x).has(id));

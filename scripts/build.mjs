@@ -14,14 +14,25 @@ export async function buildRuntime() {
   for (const name of ["linear", "webgpu"]) {
     const entry = join(root, "runtime", `${name}.ts`);
     if (!existsSync(entry)) continue;
-    const out = await build({ entryPoints: [entry], bundle: true, minify: true, format: "esm", target: "es2022", write: false, charset: "utf8" });
+    const out = await build({
+      entryPoints: [entry],
+      bundle: true,
+      minify: true,
+      format: "esm",
+      target: "es2022",
+      write: false,
+      charset: "utf8",
+    });
     writeFileSync(join(root, "dist/runtime", `${name}.min.js`), out.outputFiles[0].contents);
   }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
-  const r = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit", cwd: root });
+  const r = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
+    stdio: "inherit",
+    cwd: root,
+  });
   if (r.status !== 0) process.exit(r.status ?? 1);
   await buildRuntime();
 }

@@ -1,5 +1,5 @@
 // The driver: ONNX bytes to artifacts. Everything that a command does goes through here.
-import { targets as targetTable } from "../targets/index.ts";
+
 import { expand } from "../passes/graph/expand.ts";
 import { foldConstants } from "../passes/graph/fold-constants.ts";
 import { lowerProgram } from "../passes/lower.ts";
@@ -7,6 +7,7 @@ import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
+import { targets as targetTable } from "../targets/index.ts";
 import { evaluateProgram } from "../targets/js/evaluate.ts";
 import { jsTarget } from "../targets/js/index.ts";
 import { InternalError, must } from "./base/assert.ts";
@@ -18,7 +19,7 @@ import type { Program } from "./ir/program.ts";
 import type { TargetInfo } from "./ir/target.ts";
 import type { TeProgram } from "./ir/te.ts";
 import { verifyGraph, verifyProgram, verifyTe } from "./ir/verify.ts";
-import { importModel, type Imported } from "./onnx/import.ts";
+import { type Imported, importModel } from "./onnx/import.ts";
 import type { DimBounds } from "./onnx/value-types.ts";
 import { OpTable } from "./ops/index.ts";
 
@@ -41,7 +42,11 @@ export type CompileOptions = {
   /** Run the verifier of the IR after each pass. */
   readonly verify?: boolean;
 };
-export type FrontEnd = { readonly graph: Graph; readonly info: Imported["info"]; readonly warnings: readonly Diagnostic[] };
+export type FrontEnd = {
+  readonly graph: Graph;
+  readonly info: Imported["info"];
+  readonly warnings: readonly Diagnostic[];
+};
 export type CompiledTarget = { readonly program: Program; readonly files: readonly OutputFile[] };
 
 const embedLimit = 1 << 20;
@@ -52,7 +57,10 @@ export class PassError extends InternalError {
   readonly pass: string;
   readonly target: string | null;
   constructor(pass: string, target: string | null, cause: unknown) {
-    super(`${pass}${target === null ? "" : ` for ${target}`}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(
+      `${pass}${target === null ? "" : ` for ${target}`}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
     this.pass = pass;
     this.target = target;
   }
@@ -75,7 +83,13 @@ class Passes {
   program(name: string, f: () => Program): Program {
     return this.pass(name, "p", f, verifyProgram, printProgram);
   }
-  private pass<T>(name: string, ir: "g" | "t" | "p", f: () => T, verify: (x: T) => void, print: (x: T) => { readonly text: string }): T {
+  private pass<T>(
+    name: string,
+    ir: "g" | "t" | "p",
+    f: () => T,
+    verify: (x: T) => void,
+    print: (x: T) => { readonly text: string },
+  ): T {
     const end = this.start(name);
     try {
       const x = f();
@@ -124,14 +138,23 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
 }
 
 /** Compiles a front end's graph for one target. */
-export async function compileTarget(front: FrontEnd, targetName: string, options: CompileOptions): Promise<CompiledTarget> {
+export async function compileTarget(
+  front: FrontEnd,
+  targetName: string,
+  options: CompileOptions,
+): Promise<CompiledTarget> {
   const t = targetTable.get(targetName);
-  if (!t) throw userError("E501", `unknown target "${targetName}"`, { hint: `targets: ${[...targetTable.keys()].join(", ")}` });
+  if (!t)
+    throw userError("E501", `unknown target "${targetName}"`, {
+      hint: `targets: ${[...targetTable.keys()].join(", ")}`,
+    });
   const program = lowerFor(front.graph, t.info, options);
   const weightBytes = program.plan.sizes.weights;
   const weights = options.weights ?? (weightBytes.kind === "int" && weightBytes.value > embedLimit ? "file" : "embed");
   const passes = new Passes(options, targetName);
-  const { files } = await passes.emit(() => t.emit(program, { name: options.name, weights, strict: options.strict ?? false }));
+  const { files } = await passes.emit(() =>
+    t.emit(program, { name: options.name, weights, strict: options.strict ?? false }),
+  );
   return { program, files };
 }
 /** The program of a graph for a target. Of the options it takes those of a compilation but for the name. */

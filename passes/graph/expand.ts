@@ -6,7 +6,10 @@ import { copyNodes, firstFreeSymbol, hasBodies, mapBodies } from "../../src/ir/g
 import { defOf, GraphMaker } from "../../src/ir/graph-maker.ts";
 
 /** Copies a graph node by node through `f`, which may add other nodes instead. Types and known values are inferred anew. */
-export function rebuild(g: Graph, f: (m: GraphMaker, n: AnyNode, inputs: readonly (ValueId | null)[]) => readonly (ValueId | null)[] | null): Graph {
+export function rebuild(
+  g: Graph,
+  f: (m: GraphMaker, n: AnyNode, inputs: readonly (ValueId | null)[]) => readonly (ValueId | null)[] | null,
+): Graph {
   const m = new GraphMaker(g.name);
   for (const s of g.symbols) m.symbol(s);
   m.startSymbolsAt(firstFreeSymbol(g));

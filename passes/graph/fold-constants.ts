@@ -1,11 +1,11 @@
 // Evaluates what depends on constants alone, by compiling it for the target that runs here: one program for all of it.
 import { must } from "../../src/base/assert.ts";
 import type { NodeId, ValueId } from "../../src/base/brand.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { AnyNode, Graph, Value } from "../../src/ir/graph.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import { elementBytes, type Tensor } from "../../src/ir/types.ts";
-import * as D from "../../src/ir/dim.ts";
 import { lowerProgram } from "../lower.ts";
 import { inline } from "../te/inline.ts";
 import { resolveStorage } from "../te/storage.ts";
@@ -42,14 +42,23 @@ export function foldConstants(g: Graph, evaluator: Evaluator): Graph {
   const inside = new Set<NodeId>(foldable.map((n) => n.id));
   const wanted = new Set<ValueId>(g.outputs.filter((o) => g.values.get(o)!.constant === undefined && constant.has(o)));
   const made = new Set(foldable.flatMap((n) => n.outputs));
-  for (const n of g.nodes) if (!inside.has(n.id)) for (const i of n.inputs) if (i !== null && made.has(i)) wanted.add(i);
+  for (const n of g.nodes)
+    if (!inside.has(n.id)) for (const i of n.inputs) if (i !== null && made.has(i)) wanted.add(i);
   const outputs = [...wanted].filter((o) => g.values.get(o)!.constant === undefined);
   // Names of values may repeat; ids do not.
   const values = new Map<ValueId, Value>([...g.values].map(([id, v]) => [id, { ...v, name: `v${id}` }]));
-  const part: Graph = eliminateDeadNodes({ name: `${g.name}.constants`, symbols: [], inputs: [], outputs, values, nodes: foldable });
+  const part: Graph = eliminateDeadNodes({
+    name: `${g.name}.constants`,
+    symbols: [],
+    inputs: [],
+    outputs,
+    values,
+    nodes: foldable,
+  });
   const te = resolveStorage(inline(toTe(part)));
   const results = evaluator.run(lowerProgram(te, { target: evaluator.info, strict: true }));
   const now = new Map(g.values);
-  for (const o of outputs) now.set(o, { ...g.values.get(o)!, constant: must(results.get(`v${o}`), `a result for v${o}`) });
+  for (const o of outputs)
+    now.set(o, { ...g.values.get(o)!, constant: must(results.get(`v${o}`), `a result for v${o}`) });
   return eliminateDeadNodes({ ...g, values: now });
 }

@@ -3,11 +3,15 @@
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
-import { lanesOf, type LoopExpr, seq, type Stmt } from "../../src/ir/loops.ts";
+import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
 
 /** mayAlias: whether a store to one buffer may change a load from another. */
-export type BindCtx = { readonly isRegister: (id: BufferId) => boolean; readonly mayAlias: (a: BufferId, b: BufferId) => boolean; readonly ranges: D.Ranges };
+export type BindCtx = {
+  readonly isRegister: (id: BufferId) => boolean;
+  readonly mayAlias: (a: BufferId, b: BufferId) => boolean;
+  readonly ranges: D.Ranges;
+};
 
 export function bind(body: Stmt, ctx: BindCtx): Stmt {
   return new Binder(ctx).stmt(body);
@@ -30,19 +34,32 @@ class Numbering {
 }
 function shallow(e: LoopExpr): string {
   switch (e.kind) {
-    case "const": return `c${e.dtype}${Object.is(e.value, -0) ? "-0" : e.value}`;
-    case "var": return `v${e.name}`;
-    case "load": return `l${e.buffer}${e.dtype}`;
-    case "table": return `t${e.dtype}[${e.values.join(",")}]`;
-    case "unary": return `u${e.op}${e.dtype}`;
-    case "binary": return `b${e.op}${e.dtype}`;
-    case "mulAdd": return `m${e.rounding}${e.dtype}`;
-    case "select": return `s${e.dtype}`;
-    case "cast": return `x${e.dtype}`;
-    case "bitcast": return `y${e.dtype}`;
-    case "ramp": return `r${e.stride}.${e.lanes}`;
-    case "splat": return `p${e.lanes}`;
-    case "lanes": return `n${e.op}${e.factor}`;
+    case "const":
+      return `c${e.dtype}${Object.is(e.value, -0) ? "-0" : e.value}`;
+    case "var":
+      return `v${e.name}`;
+    case "load":
+      return `l${e.buffer}${e.dtype}`;
+    case "table":
+      return `t${e.dtype}[${e.values.join(",")}]`;
+    case "unary":
+      return `u${e.op}${e.dtype}`;
+    case "binary":
+      return `b${e.op}${e.dtype}`;
+    case "mulAdd":
+      return `m${e.rounding}${e.dtype}`;
+    case "select":
+      return `s${e.dtype}`;
+    case "cast":
+      return `x${e.dtype}`;
+    case "bitcast":
+      return `y${e.dtype}`;
+    case "ramp":
+      return `r${e.stride}.${e.lanes}`;
+    case "splat":
+      return `p${e.lanes}`;
+    case "lanes":
+      return `n${e.op}${e.factor}`;
   }
 }
 
@@ -55,27 +72,44 @@ class Binder {
   }
   stmt(s: Stmt): Stmt {
     switch (s.kind) {
-      case "seq": return this.run(s.body.map((x) => (isStraight(x) ? x : this.stmt(x))));
-      case "for": return this.hoist({ ...s, body: this.stmt(s.body) });
-      case "let": case "while": case "alloc": return { ...s, body: this.stmt(s.body) };
-      case "if": return { ...s, then: this.stmt(s.then), ...(s.otherwise ? { otherwise: this.stmt(s.otherwise) } : {}) };
-      case "store": return this.run([s]);
-      case "barrier": return s;
+      case "seq":
+        return this.run(s.body.map((x) => (isStraight(x) ? x : this.stmt(x))));
+      case "for":
+        return this.hoist({ ...s, body: this.stmt(s.body) });
+      case "let":
+      case "while":
+      case "alloc":
+        return { ...s, body: this.stmt(s.body) };
+      case "if":
+        return { ...s, then: this.stmt(s.then), ...(s.otherwise ? { otherwise: this.stmt(s.otherwise) } : {}) };
+      case "store":
+        return this.run([s]);
+      case "barrier":
+        return s;
     }
   }
   /** A value worth a local: not a leaf, not a register, not index arithmetic. */
   private worth(e: LoopExpr): boolean {
     switch (e.kind) {
-      case "const": case "var": case "ramp": return false;
-      case "load": return !this.ctx.isRegister(e.buffer);
-      case "splat": return e.x.kind !== "const" && e.x.kind !== "var";
-      case "cast": return e.x.kind !== "load" || !this.ctx.isRegister(e.x.buffer);
-      default: return true;
+      case "const":
+      case "var":
+      case "ramp":
+        return false;
+      case "load":
+        return !this.ctx.isRegister(e.buffer);
+      case "splat":
+        return e.x.kind !== "const" && e.x.kind !== "var";
+      case "cast":
+        return e.x.kind !== "load" || !this.ctx.isRegister(e.x.buffer);
+      default:
+        return true;
     }
   }
   private register(e: LoopExpr): boolean {
     let found = false;
-    visitExpr(e, (x) => { if (x.kind === "load" && this.ctx.isRegister(x.buffer)) found = true; });
+    visitExpr(e, (x) => {
+      if (x.kind === "load" && this.ctx.isRegister(x.buffer)) found = true;
+    });
     return found;
   }
 
@@ -127,7 +161,11 @@ class Binder {
     const ends = new Map<number, readonly BufferId[]>();
     const out: { readonly lets: { name: string; value: LoopExpr }[]; readonly stmt: Stmt }[] = [];
     flat.forEach((s, at) => {
-      if (!isStraight(s)) { active.clear(); out.push({ lets: [], stmt: s }); return; }
+      if (!isStraight(s)) {
+        active.clear();
+        out.push({ lets: [], stmt: s });
+        return;
+      }
       const lets: { name: string; value: LoopExpr }[] = [];
       const fresh = (done.get(at) ?? []).map((u) => ({ u, n: this.numbers.of(u.expr) }));
       // Smaller expressions first: larger ones may use them.
@@ -140,17 +178,24 @@ class Binder {
         active.set(n, { kind: "var", dtype: u.expr.dtype, name, ...(lanes > 1 ? { lanes } : {}) });
         ends.set(n, loads(u.expr));
       }
-      const stmt: Stmt = s.kind === "store" ? { ...s, index: s.index.map((e) => this.replace(e, active)), value: this.replace(s.value, active) } : s;
+      const stmt: Stmt =
+        s.kind === "store"
+          ? { ...s, index: s.index.map((e) => this.replace(e, active)), value: this.replace(s.value, active) }
+          : s;
       out.push({ lets, stmt });
       if (s.kind === "store" && !this.ctx.isRegister(s.buffer)) {
-        for (const n of [...active.keys()]) if (ends.get(n)!.some((b) => this.ctx.mayAlias(s.buffer, b))) active.delete(n);
+        for (const n of [...active.keys()])
+          if (ends.get(n)!.some((b) => this.ctx.mayAlias(s.buffer, b))) active.delete(n);
       }
     });
     let rest: Stmt[] = [];
     for (let k = out.length - 1; k >= 0; k--) {
       const { lets, stmt } = out[k]!;
       const inner = [stmt, ...rest];
-      if (lets.length === 0) { rest = inner; continue; }
+      if (lets.length === 0) {
+        rest = inner;
+        continue;
+      }
       rest = [lets.reduceRight<Stmt>((b, l) => ({ kind: "let", name: l.name, value: l.value, body: b }), seq(inner))];
     }
     return seq(rest);
@@ -175,7 +220,10 @@ class Binder {
     const bound = new Set<string>([loop.v]);
     const stored = new Set<BufferId>();
     visitStmt(loop.body, (s) => {
-      if (s.kind === "for") { bound.add(s.v); for (const p of s.pointers ?? []) bound.add(p.name); }
+      if (s.kind === "for") {
+        bound.add(s.v);
+        for (const p of s.pointers ?? []) bound.add(p.name);
+      }
       if (s.kind === "let") bound.add(s.name);
       if (s.kind === "store") stored.add(s.buffer);
       if (s.kind === "alloc") stored.add(s.buffer.id);
@@ -188,7 +236,12 @@ class Binder {
       if (old !== undefined) return old;
       let r: boolean;
       if (e.kind === "var") r = !bound.has(e.name);
-      else if (e.kind === "load") r = runs && !this.ctx.isRegister(e.buffer) && ![...stored].some((b) => b === e.buffer || this.ctx.mayAlias(b, e.buffer)) && e.index.every(isInvariant);
+      else if (e.kind === "load")
+        r =
+          runs &&
+          !this.ctx.isRegister(e.buffer) &&
+          ![...stored].some((b) => b === e.buffer || this.ctx.mayAlias(b, e.buffer)) &&
+          e.index.every(isInvariant);
       else r = (children(e) as readonly LoopExpr[]).every(isInvariant);
       invariant.set(e, r);
       return r;
@@ -219,11 +272,13 @@ class Binder {
     // Only statements that run in every iteration, in this loop itself: inner loops have hoisted theirs to here already.
     const walk = (s: Stmt): Stmt => {
       switch (s.kind) {
-        case "seq": return { kind: "seq", body: s.body.map(walk) };
-        case "store": return { ...s, value: take(s.value, true) };
+        case "seq":
+          return { kind: "seq", body: s.body.map(walk) };
+        case "store":
+          return { ...s, value: take(s.value, true) };
         case "let": {
           // An invariant let moves as a whole.
-          if (isInvariant(s.value) && (this.worth(s.value)) && !this.register(s.value)) {
+          if (isInvariant(s.value) && this.worth(s.value) && !this.register(s.value)) {
             bound.delete(s.name);
             invariant.clear();
             lets.push({ name: s.name, value: s.value });
@@ -231,12 +286,20 @@ class Binder {
           }
           return { ...s, value: take(s.value, true), body: walk(s.body) };
         }
-        case "alloc": return { ...s, body: walk(s.body) };
-        case "for": case "if": case "while": case "barrier": return s;
+        case "alloc":
+          return { ...s, body: walk(s.body) };
+        case "for":
+        case "if":
+        case "while":
+        case "barrier":
+          return s;
       }
     };
     const body = walk(loop.body);
-    return lets.reduceRight<Stmt>((b, l) => ({ kind: "let", name: l.name, value: l.value, body: b }), { ...loop, body });
+    return lets.reduceRight<Stmt>((b, l) => ({ kind: "let", name: l.name, value: l.value, body: b }), {
+      ...loop,
+      body,
+    });
   }
 }
 function isStraight(s: Stmt): boolean {
@@ -244,16 +307,22 @@ function isStraight(s: Stmt): boolean {
 }
 function hasLoad(e: LoopExpr): boolean {
   let found = false;
-  visitExpr(e, (x) => { if (x.kind === "load") found = true; });
+  visitExpr(e, (x) => {
+    if (x.kind === "load") found = true;
+  });
   return found;
 }
 function loads(e: LoopExpr): readonly BufferId[] {
   const out = new Set<BufferId>();
-  visitExpr(e, (x) => { if (x.kind === "load") out.add(x.buffer); });
+  visitExpr(e, (x) => {
+    if (x.kind === "load") out.add(x.buffer);
+  });
   return [...out];
 }
 function size(e: LoopExpr): number {
   let n = 0;
-  visitExpr(e, () => { n++; });
+  visitExpr(e, () => {
+    n++;
+  });
   return n;
 }

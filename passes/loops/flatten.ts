@@ -2,8 +2,8 @@
 // loops around it say of their variables.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Range, Ranges } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import { type LoopExpr, nothing, type Stmt } from "../../src/ir/loops.ts";
 import { mapExpr } from "../../src/ir/rewrite.ts";
@@ -32,7 +32,10 @@ export function flatten(body: Stmt, params: readonly Buffer[], outer: Ranges): S
       return simplifier.back(D.simplify(linear(storage, dims), ranges)) as LoopExpr;
     };
     const memo = new Map<LoopExpr, LoopExpr>();
-    const expr = (e: LoopExpr): LoopExpr => simplifier.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, index: [index(x.buffer, x.index)] } : x), memo));
+    const expr = (e: LoopExpr): LoopExpr =>
+      simplifier.simplify(
+        mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, index: [index(x.buffer, x.index)] } : x), memo),
+      );
     const go = (x: Stmt): Stmt => {
       switch (x.kind) {
         case "for": {
@@ -48,19 +51,23 @@ export function flatten(body: Stmt, params: readonly Buffer[], outer: Ranges): S
           if (lo === null || hi === null) return { ...x, value, body: go(x.body) };
           return { ...x, value, body: walk(x.body, (id) => (id === x.name ? { min: lo, max: hi } : ranges(id))) };
         }
-        case "store": return { ...x, index: [index(x.buffer, x.index.map(expr))], value: expr(x.value) };
+        case "store":
+          return { ...x, index: [index(x.buffer, x.index.map(expr))], value: expr(x.value) };
         case "if": {
           const cond = expr(x.cond);
           if (cond.kind === "const") return cond.value ? go(x.then) : x.otherwise ? go(x.otherwise) : nothing;
           return { ...x, cond, then: go(x.then), ...(x.otherwise ? { otherwise: go(x.otherwise) } : {}) };
         }
-        case "while": return { ...x, cond: expr(x.cond), body: go(x.body) };
-        case "seq": return { kind: "seq", body: x.body.map(go) };
+        case "while":
+          return { ...x, cond: expr(x.cond), body: go(x.body) };
+        case "seq":
+          return { kind: "seq", body: x.body.map(go) };
         case "alloc": {
           buffers.set(x.buffer.id, x.buffer);
           return { ...x, body: go(x.body) };
         }
-        case "barrier": return x;
+        case "barrier":
+          return x;
       }
     };
     return go(s);

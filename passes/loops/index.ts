@@ -2,9 +2,9 @@
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Ranges } from "../../src/ir/dim.ts";
 import type { Kernel, Stmt } from "../../src/ir/loops.ts";
+import { visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
-import { visitStmt } from "../../src/ir/rewrite.ts";
 import { bind } from "./bind.ts";
 import { decomposeMath } from "./decompose-math.ts";
 import { expandStorage } from "./expand-storage.ts";
@@ -29,7 +29,9 @@ export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges): Ker
   const typed = expandStorage(k, target);
   const math = decomposeMath(typed.body, target);
   const registers = new Set<BufferId>();
-  visitStmt(math, (s) => { if (s.kind === "alloc" && s.buffer.scope === "register") registers.add(s.buffer.id); });
+  visitStmt(math, (s) => {
+    if (s.kind === "alloc" && s.buffer.scope === "register") registers.add(s.buffer.id);
+  });
   const isRegister = (id: BufferId): boolean => registers.has(id);
   const place = new Map(typed.params.map((p, i) => [p.id, i]));
   const pairs = new Set(typed.mayOverlap.map(([a, b]) => `${a},${b}`));

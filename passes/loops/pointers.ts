@@ -1,9 +1,10 @@
 // Strength reduction: in a loop without inner loops every access moves by a constant step, so it goes through a pointer that the
 // loop advances; accesses that differ by a constant share one pointer and use immediate offsets.
-import * as D from "../../src/ir/dim.ts";
-import type { Dim } from "../../src/ir/dim.ts";
-import { ofDim } from "../../src/ir/expr.ts";
+
 import type { BufferId } from "../../src/base/brand.ts";
+import type { Dim } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
+import { ofDim } from "../../src/ir/expr.ts";
 import type { For, LoopExpr, Pointer, Stmt } from "../../src/ir/loops.ts";
 import { mapExpr, mapStmt, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import { Simplifier } from "../../src/ir/simplify.ts";
@@ -35,7 +36,12 @@ export function pointers(body: Stmt, isRegister: (id: BufferId) => boolean): Stm
       const key = `${buffer} ${init.key} ${step.key}`;
       let p = byKey.get(key);
       if (!p) {
-        p = { name: `ptr${next++}`, buffer, init: simplifier.back(init) as LoopExpr, step: simplifier.back(step) as LoopExpr };
+        p = {
+          name: `ptr${next++}`,
+          buffer,
+          init: simplifier.back(init) as LoopExpr,
+          step: simplifier.back(step) as LoopExpr,
+        };
         byKey.set(key, p);
         list.push(p);
       }
@@ -43,19 +49,32 @@ export function pointers(body: Stmt, isRegister: (id: BufferId) => boolean): Stm
       return { via: p.name, index: index.kind === "ramp" ? { ...index, base: fixed } : fixed };
     };
     const memo = new Map<LoopExpr, LoopExpr>();
-    const expr = (e: LoopExpr): LoopExpr => mapExpr<LoopExpr>(e, (x) => {
-      if (x.kind !== "load" || x.via !== undefined) return x;
-      const p = place(x.buffer, x.index[0]!);
-      return p ? { ...x, index: [p.index], via: p.via } : x;
-    }, memo);
-    const changed = mapStmt(loop.body, (s) => {
-      if (s.kind !== "store" || s.via !== undefined) return s;
-      const p = place(s.buffer, s.index[0]!);
-      return p ? { ...s, index: [p.index], via: p.via } : s;
-    }, expr);
+    const expr = (e: LoopExpr): LoopExpr =>
+      mapExpr<LoopExpr>(
+        e,
+        (x) => {
+          if (x.kind !== "load" || x.via !== undefined) return x;
+          const p = place(x.buffer, x.index[0]!);
+          return p ? { ...x, index: [p.index], via: p.via } : x;
+        },
+        memo,
+      );
+    const changed = mapStmt(
+      loop.body,
+      (s) => {
+        if (s.kind !== "store" || s.via !== undefined) return s;
+        const p = place(s.buffer, s.index[0]!);
+        return p ? { ...s, index: [p.index], via: p.via } : s;
+      },
+      expr,
+    );
     return list.length === 0 ? loop : { ...loop, pointers: list, body: changed };
   };
-  return mapStmt(body, (s) => (s.kind === "for" ? reduce(s) : s), (e) => e);
+  return mapStmt(
+    body,
+    (s) => (s.kind === "for" ? reduce(s) : s),
+    (e) => e,
+  );
 }
 /** True when v stands in d only as a factor of its own: no quotient, remainder, product with itself. */
 function linearIn(d: Dim, v: string): boolean {

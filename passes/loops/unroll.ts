@@ -3,7 +3,7 @@
 import { assert } from "../../src/base/assert.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant } from "../../src/ir/expr.ts";
-import { lanesOf, type LoopExpr, seq, type Stmt } from "../../src/ir/loops.ts";
+import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { children, mapExpr, mapStmt } from "../../src/ir/rewrite.ts";
 import { Simplifier } from "../../src/ir/simplify.ts";
 import type { DType } from "../../src/ir/types.ts";
@@ -22,10 +22,17 @@ export function unroll(s: Stmt, lanes: number): Stmt {
       const n = e.kind === "const" ? Number(e.value) : null;
       if (n === null) return { ...x, loop: "serial" };
       if (x.loop === "unroll") {
-        return seq(Array.from({ length: Math.ceil(n / x.step) }, (_, k) => fresh(at(x.body, x.v, constant("i32", k * x.step)))));
+        return seq(
+          Array.from({ length: Math.ceil(n / x.step) }, (_, k) => fresh(at(x.body, x.v, constant("i32", k * x.step)))),
+        );
       }
       assert(x.step === 1, "a vector loop counts by one");
-      return vectorLoop(x.v, n, x.body, lanes, fresh) ?? (n <= maxScalar ? seq(Array.from({ length: n }, (_, k) => fresh(at(x.body, x.v, constant("i32", k))))) : { ...x, loop: "serial" });
+      return (
+        vectorLoop(x.v, n, x.body, lanes, fresh) ??
+        (n <= maxScalar
+          ? seq(Array.from({ length: n }, (_, k) => fresh(at(x.body, x.v, constant("i32", k)))))
+          : { ...x, loop: "serial" })
+      );
     },
     (e) => e,
   );
@@ -41,23 +48,45 @@ function renamer(): (s: Stmt) => Stmt {
     return `${stem}~${n}`;
   };
   const rename = (s: Stmt, map: ReadonlyMap<string, LoopExpr>): Stmt => {
-    const e = (x: LoopExpr): LoopExpr => (map.size === 0 ? x : mapExpr<LoopExpr>(x, (y) => (y.kind === "var" ? rebind(y, map) : y)));
+    const e = (x: LoopExpr): LoopExpr =>
+      map.size === 0 ? x : mapExpr<LoopExpr>(x, (y) => (y.kind === "var" ? rebind(y, map) : y));
     switch (s.kind) {
       case "for": {
         const v = next(s.v);
-        return { ...s, v, extent: e(s.extent), body: rename(s.body, new Map([...map, [s.v, { kind: "var", dtype: "i32", name: v }]])) };
+        return {
+          ...s,
+          v,
+          extent: e(s.extent),
+          body: rename(s.body, new Map([...map, [s.v, { kind: "var", dtype: "i32", name: v }]])),
+        };
       }
       case "let": {
         const name = next(s.name);
         const value = e(s.value);
-        return { ...s, name, value, body: rename(s.body, new Map([...map, [s.name, { kind: "var", dtype: value.dtype, name }]])) };
+        return {
+          ...s,
+          name,
+          value,
+          body: rename(s.body, new Map([...map, [s.name, { kind: "var", dtype: value.dtype, name }]])),
+        };
       }
-      case "store": return { ...s, index: s.index.map(e), value: e(s.value) };
-      case "if": return { ...s, cond: e(s.cond), then: rename(s.then, map), ...(s.otherwise ? { otherwise: rename(s.otherwise, map) } : {}) };
-      case "while": return { ...s, cond: e(s.cond), body: rename(s.body, map) };
-      case "seq": return { ...s, body: s.body.map((b) => rename(b, map)) };
-      case "alloc": return { ...s, body: rename(s.body, map) };
-      case "barrier": return s;
+      case "store":
+        return { ...s, index: s.index.map(e), value: e(s.value) };
+      case "if":
+        return {
+          ...s,
+          cond: e(s.cond),
+          then: rename(s.then, map),
+          ...(s.otherwise ? { otherwise: rename(s.otherwise, map) } : {}),
+        };
+      case "while":
+        return { ...s, cond: e(s.cond), body: rename(s.body, map) };
+      case "seq":
+        return { ...s, body: s.body.map((b) => rename(b, map)) };
+      case "alloc":
+        return { ...s, body: rename(s.body, map) };
+      case "barrier":
+        return s;
     }
   };
   return (s) => rename(s, new Map());
@@ -70,7 +99,11 @@ function rebind(y: Extract<LoopExpr, { kind: "var" }>, map: ReadonlyMap<string, 
 /** A statement with variable v replaced. */
 export function at(s: Stmt, v: string, value: LoopExpr): Stmt {
   const memo = new Map<LoopExpr, LoopExpr>();
-  return mapStmt(s, (x) => x, (e) => free.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "var" && x.name === v ? value : x), memo)));
+  return mapStmt(
+    s,
+    (x) => x,
+    (e) => free.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "var" && x.name === v ? value : x), memo)),
+  );
 }
 
 function vectorLoop(v: string, n: number, body: Stmt, lanes: number, fresh: (s: Stmt) => Stmt): Stmt | null {
@@ -87,8 +120,40 @@ function vectorLoop(v: string, n: number, body: Stmt, lanes: number, fresh: (s: 
 }
 
 const vectorTypes: ReadonlySet<DType> = new Set<DType>(["f32", "i32", "u32"]);
-const vectorUnary = new Set(["neg", "abs", "sqrt", "floor", "ceil", "round", "trunc", "recip", "exp", "log", "tanh", "erf", "sin", "cos", "not", "bitnot", "isnan"]);
-const floatBinary = new Set(["add", "sub", "mul", "div", "min", "max", "nanmin", "nanmax", "pow", "lt", "le", "eq", "ne"]);
+const vectorUnary = new Set([
+  "neg",
+  "abs",
+  "sqrt",
+  "floor",
+  "ceil",
+  "round",
+  "trunc",
+  "recip",
+  "exp",
+  "log",
+  "tanh",
+  "erf",
+  "sin",
+  "cos",
+  "not",
+  "bitnot",
+  "isnan",
+]);
+const floatBinary = new Set([
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "min",
+  "max",
+  "nanmin",
+  "nanmax",
+  "pow",
+  "lt",
+  "le",
+  "eq",
+  "ne",
+]);
 const intBinary = new Set(["add", "sub", "mul", "min", "max", "bitand", "bitor", "bitxor", "lt", "le", "eq", "ne"]);
 
 class Unvectorisable extends Error {}
@@ -117,8 +182,10 @@ class Vectoriser {
   }
   private go(s: Stmt): Stmt {
     switch (s.kind) {
-      case "seq": return { kind: "seq", body: s.body.map((b) => this.go(b)) };
-      case "for": return this.depends(s.extent) ? this.no() : { ...s, body: this.go(s.body) };
+      case "seq":
+        return { kind: "seq", body: s.body.map((b) => this.go(b)) };
+      case "for":
+        return this.depends(s.extent) ? this.no() : { ...s, body: this.go(s.body) };
       case "let": {
         const value = this.expr(s.value);
         const n = lanesOf(value);
@@ -135,14 +202,20 @@ class Vectoriser {
         if (index.kind !== "ramp") return this.no();
         return { ...s, index: [index], value: this.wide(this.expr(s.value)) };
       }
-      case "while": case "alloc": case "barrier": return this.no();
+      case "while":
+      case "alloc":
+      case "barrier":
+        return this.no();
     }
   }
   private readonly dependsMemo = new Map<LoopExpr, boolean>();
   private depends(e: LoopExpr): boolean {
     const old = this.dependsMemo.get(e);
     if (old !== undefined) return old;
-    const r = e.kind === "var" ? e.name === this.v || this.lets.has(e.name) : (children(e) as readonly LoopExpr[]).some((c) => this.depends(c));
+    const r =
+      e.kind === "var"
+        ? e.name === this.v || this.lets.has(e.name)
+        : (children(e) as readonly LoopExpr[]).some((c) => this.depends(c));
     this.dependsMemo.set(e, r);
     return r;
   }
@@ -177,7 +250,8 @@ class Vectoriser {
   }
   private vector(e: LoopExpr): LoopExpr {
     switch (e.kind) {
-      case "const": return e;
+      case "const":
+        return e;
       case "var": {
         const own = this.lets.get(e.name);
         return own ?? { kind: "ramp", base: constant("i32", this.base), stride: 1, lanes: this.lanes, dtype: "i32" };
@@ -227,7 +301,11 @@ class Vectoriser {
         this.check(e.x.dtype);
         return { ...e, x: this.expr(e.x) };
       }
-      case "table": case "ramp": case "splat": case "lanes": return this.no();
+      case "table":
+      case "ramp":
+      case "splat":
+      case "lanes":
+        return this.no();
     }
   }
 }

@@ -17,7 +17,14 @@ export function usageOf(k: Kernel): Usage {
   const seen = new Set<unknown>();
   visitStmt(k.body, (s) => {
     if (s.kind === "store") writes.add(s.buffer);
-    for (const e of exprsOf(s)) visitExpr(e, (x) => { if (x.kind === "load") reads.add(x.buffer); }, seen);
+    for (const e of exprsOf(s))
+      visitExpr(
+        e,
+        (x) => {
+          if (x.kind === "load") reads.add(x.buffer);
+        },
+        seen,
+      );
   });
   return { reads: k.params.map((p) => reads.has(p.id)), writes: k.params.map((p) => writes.has(p.id)) };
 }
@@ -28,12 +35,25 @@ export function rootOf(buffers: ReadonlyMap<BufferId, Buffer>, id: BufferId): Bu
   return b.id;
 }
 
-type Touch = { readonly time: number; readonly write: boolean; readonly read: boolean; readonly loops: readonly number[] };
+type Touch = {
+  readonly time: number;
+  readonly write: boolean;
+  readonly read: boolean;
+  readonly loops: readonly number[];
+};
 
 /** Intervals by root buffer; inputs start at -1, outputs end at `end`. */
 export function liveness(
-  actions: readonly Action<Call>[], usages: readonly Usage[], buffers: ReadonlyMap<BufferId, Buffer>, inputs: readonly BufferId[], outputs: readonly BufferId[],
-): { readonly intervals: ReadonlyMap<BufferId, Interval>; readonly end: number; readonly times: ReadonlyMap<Action<Call>, number> } {
+  actions: readonly Action<Call>[],
+  usages: readonly Usage[],
+  buffers: ReadonlyMap<BufferId, Buffer>,
+  inputs: readonly BufferId[],
+  outputs: readonly BufferId[],
+): {
+  readonly intervals: ReadonlyMap<BufferId, Interval>;
+  readonly end: number;
+  readonly times: ReadonlyMap<Action<Call>, number>;
+} {
   const touches = new Map<BufferId, Touch[]>();
   const times = new Map<Action<Call>, number>();
   const loopSpan: { first: number; last: number }[] = [];
@@ -53,8 +73,12 @@ export function liveness(
           a.call.args.forEach((id, k) => touch(id, u.reads[k]!, u.writes[k]!, loops));
           break;
         }
-        case "dim": if ("buffer" in a.from) touch(a.from.buffer, true, false, loops); break;
-        case "reserve": case "release": break;
+        case "dim":
+          if ("buffer" in a.from) touch(a.from.buffer, true, false, loops);
+          break;
+        case "reserve":
+        case "release":
+          break;
         case "if":
           touch(a.cond, true, false, loops);
           time++;
@@ -66,11 +90,17 @@ export function liveness(
           const n = loopSpan.push(span) - 1;
           const inner = [...loops, n];
           if (a.cond !== null) touch(a.cond, true, false, inner);
-          for (const [x, y] of a.swap) { touch(x, true, true, inner); touch(y, true, true, inner); }
+          for (const [x, y] of a.swap) {
+            touch(x, true, true, inner);
+            touch(y, true, true, inner);
+          }
           time++;
           walk(a.body, inner);
           span.last = time;
-          for (const [x, y] of a.swap) { touch(x, true, true, loops); touch(y, true, true, loops); }
+          for (const [x, y] of a.swap) {
+            touch(x, true, true, loops);
+            touch(y, true, true, loops);
+          }
           if (a.cond !== null) touch(a.cond, true, false, inner);
           break;
         }
@@ -86,7 +116,8 @@ export function liveness(
   for (const [id, list] of touches) {
     let first = list[0]!.time;
     let last = list[list.length - 1]!.time;
-    const common = (depth: number): boolean => list.every((t) => t.loops[depth] === list[0]!.loops[depth] && t.loops[depth] !== undefined);
+    const common = (depth: number): boolean =>
+      list.every((t) => t.loops[depth] === list[0]!.loops[depth] && t.loops[depth] !== undefined);
     let depth = 0;
     while (common(depth)) depth++;
     // Loops below the common ones: the buffer lives through all of them. A common loop too, when the first touch in it is a read.

@@ -2,8 +2,8 @@
 // representative binding of the symbols; then a buffer's offset is the largest end of the buffers below it that it interferes with.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim, Sym } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { MemoryPlan, Region } from "../../src/ir/program.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
@@ -13,7 +13,10 @@ import type { Interval } from "./liveness.ts";
 
 /** Bytes of one element of a buffer in memory. */
 export function cellBytes(b: Buffer, target: TargetInfo): number {
-  return Math.max(elementBytes(b.dtype) === 8 && !target.dtypes.has("i64") ? 4 : elementBytes(b.dtype), target.minCellBytes);
+  return Math.max(
+    elementBytes(b.dtype) === 8 && !target.dtypes.has("i64") ? 4 : elementBytes(b.dtype),
+    target.minCellBytes,
+  );
 }
 /** Bytes of a root buffer, rounded up to the target's alignment. */
 export function bytesOf(b: Buffer, target: TargetInfo): Dim {
@@ -84,7 +87,11 @@ export function planMemory(x: PlanInput): MemoryPlan {
       g.size = D.max(g.size, s);
     } else groups.set(l, { ids: [id], first: i.first, last: i.last, bytes, size: s });
   }
-  type Placed = { g: { ids: BufferId[]; first: number; last: number; bytes: number; size: Dim }; at: number; n: number };
+  type Placed = {
+    g: { ids: BufferId[]; first: number; last: number; bytes: number; size: Dim };
+    at: number;
+    n: number;
+  };
   const all = [...groups.values()];
   const overlaps = (a: Placed["g"], b: Placed["g"]): boolean => a.first <= b.last && b.first <= a.last;
   const placeIn = (order: readonly Placed["g"][]): { placed: Placed[]; peak: number } => {
@@ -98,7 +105,10 @@ export function planMemory(x: PlanInput): MemoryPlan {
       let at = 0;
       for (const p of near) {
         const gap = p.at - at;
-        if (gap >= g.bytes && gap < bestGap) { best = at; bestGap = gap; }
+        if (gap >= g.bytes && gap < bestGap) {
+          best = at;
+          bestGap = gap;
+        }
         at = Math.max(at, p.at + p.g.bytes);
       }
       if (best < 0) best = at;
@@ -108,8 +118,14 @@ export function planMemory(x: PlanInput): MemoryPlan {
     return { placed, peak };
   };
   // Several greedy orders; the one with the lowest peak.
-  const key = (f: (g: Placed["g"]) => number) => [...all].sort((a, b) => f(b) - f(a) || a.first - b.first || a.ids[0]! - b.ids[0]!);
-  const tries = [key((g) => g.bytes), key((g) => g.bytes * (g.last - g.first + 1)), key((g) => g.last - g.first), key((g) => -g.first)].map(placeIn);
+  const key = (f: (g: Placed["g"]) => number) =>
+    [...all].sort((a, b) => f(b) - f(a) || a.first - b.first || a.ids[0]! - b.ids[0]!);
+  const tries = [
+    key((g) => g.bytes),
+    key((g) => g.bytes * (g.last - g.first + 1)),
+    key((g) => g.last - g.first),
+    key((g) => -g.first),
+  ].map(placeIn);
   const best = tries.reduce((a, b) => (b.peak < a.peak ? b : a));
   const sorted = best.placed.sort((a, b) => a.at - b.at || a.g.bytes - b.g.bytes || a.n - b.n);
   const ends: Dim[] = [];
@@ -131,6 +147,10 @@ export function planMemory(x: PlanInput): MemoryPlan {
   const arena = ends.length === 0 ? D.zero : few(D.max(...ends), ranges);
   let lowerBound = 0;
   const events = new Set(all.map((g) => g.first));
-  for (const t of events) lowerBound = Math.max(lowerBound, all.reduce((s, g) => (g.first <= t && t <= g.last ? s + g.bytes : s), 0));
+  for (const t of events)
+    lowerBound = Math.max(
+      lowerBound,
+      all.reduce((s, g) => (g.first <= t && t <= g.last ? s + g.bytes : s), 0),
+    );
   return { lets, offsets, sizes: { weights, prepared, arena }, lowerBound: D.int(lowerBound) };
 }

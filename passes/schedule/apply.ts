@@ -1,10 +1,10 @@
 // Applies a schedule to a group of stages: gives its loop nest, with logical indices and with unroll and vector loops still as marks.
 import { assert, InternalError, must } from "../../src/base/assert.ts";
 import type { BufferId, StageId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim, Ranges } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { ofDim, toDim } from "../../src/ir/expr.ts";
-import { type LoopExpr, type LoopKind, nothing, seq, type Stmt } from "../../src/ir/loops.ts";
+import { type LoopExpr, type LoopKind, nothing, type Stmt, seq } from "../../src/ir/loops.ts";
 import { mapExpr, visitExpr } from "../../src/ir/rewrite.ts";
 import { axesOf, type Schedule, type ScheduleStep } from "../../src/ir/schedule.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
@@ -21,14 +21,22 @@ type Leaf = {
   readonly rfactor: boolean;
 };
 /** What an axis, or a loop that was split or fused, is in terms of other loops. */
-type Definition = { readonly kind: "sum"; readonly parts: readonly [string, string] } | { readonly kind: "part"; readonly of: string; readonly inner: Dim; readonly extent: Dim; readonly first: boolean };
+type Definition =
+  | { readonly kind: "sum"; readonly parts: readonly [string, string] }
+  | { readonly kind: "part"; readonly of: string; readonly inner: Dim; readonly extent: Dim; readonly first: boolean };
 
 /** Loops and definitions of one stage after its steps. */
 class Shape {
   leaves: Leaf[];
   readonly defs: Map<string, Definition> = new Map();
   constructor(stage: Stage, extents: ReadonlyMap<string, Dim>, steps: readonly ScheduleStep[]) {
-    this.leaves = axesOf(stage).map((a) => ({ name: a.name, role: a.role, extent: extents.get(a.name) ?? a.extent, mark: "serial", rfactor: false }));
+    this.leaves = axesOf(stage).map((a) => ({
+      name: a.name,
+      role: a.role,
+      extent: extents.get(a.name) ?? a.extent,
+      mark: "serial",
+      rfactor: false,
+    }));
     for (const s of steps) this.step(s);
   }
   private at(name: string): number {
@@ -42,7 +50,12 @@ class Shape {
         const k = this.at(s.axis);
         const l = this.leaves[k]!;
         const [o, i] = [`${s.axis}.o`, `${s.axis}.i`];
-        this.leaves.splice(k, 1, { ...l, name: o, split: { by: s.by, tail: s.tail, inner: i } }, { ...l, name: i, extent: D.int(s.by) });
+        this.leaves.splice(
+          k,
+          1,
+          { ...l, name: o, split: { by: s.by, tail: s.tail, inner: i } },
+          { ...l, name: i, extent: D.int(s.by) },
+        );
         this.defs.set(s.axis, { kind: "sum", parts: [o, i] });
         break;
       }
@@ -51,10 +64,19 @@ class Shape {
         const parts = ks.map((k) => this.leaves[k]!);
         const name = s.axes.join("+");
         const first = parts[0]!;
-        assert(parts.every((p) => p.role === first.role), "fuse of spatial and reduce loops");
+        assert(
+          parts.every((p) => p.role === first.role),
+          "fuse of spatial and reduce loops",
+        );
         const extent = D.product(parts.map((p) => p.extent));
         parts.forEach((p, n) => {
-          this.defs.set(p.name, { kind: "part", of: name, inner: D.product(parts.slice(n + 1).map((q) => q.extent)), extent: p.extent, first: n === 0 });
+          this.defs.set(p.name, {
+            kind: "part",
+            of: name,
+            inner: D.product(parts.slice(n + 1).map((q) => q.extent)),
+            extent: p.extent,
+            first: n === 0,
+          });
         });
         const at = Math.min(...ks);
         this.leaves = this.leaves.filter((_, k) => !ks.includes(k));
@@ -62,7 +84,10 @@ class Shape {
         break;
       }
       case "order": {
-        assert(s.axes.length === this.leaves.length, `order names ${s.axes.join(", ")}, the loops are ${this.leaves.map((l) => l.name).join(", ")}`);
+        assert(
+          s.axes.length === this.leaves.length,
+          `order names ${s.axes.join(", ")}, the loops are ${this.leaves.map((l) => l.name).join(", ")}`,
+        );
         this.leaves = s.axes.map((a) => this.leaves[this.at(a)]!);
         break;
       }
@@ -73,11 +98,15 @@ class Shape {
       }
       case "rfactor": {
         const k = this.at(s.axis);
-        assert(this.leaves[k]!.role === "reduce" && this.leaves[k]!.extent.kind === "int", "rfactor needs a reduce loop of constant extent");
+        assert(
+          this.leaves[k]!.role === "reduce" && this.leaves[k]!.extent.kind === "int",
+          "rfactor needs a reduce loop of constant extent",
+        );
         this.leaves[k] = { ...this.leaves[k]!, rfactor: true };
         break;
       }
-      case "attach": break;
+      case "attach":
+        break;
     }
   }
   /** The value of an axis or loop, given those of the emitted loops; an unemitted loop stands for itself. */
@@ -94,11 +123,21 @@ class Shape {
 }
 
 /** Computed at an attach point into memory of the kernel's own. */
-type Local = { readonly buffers: ReadonlyMap<BufferId, Buffer>; readonly base: readonly Dim[]; readonly extent: readonly Dim[]; readonly stage: Stage };
+type Local = {
+  readonly buffers: ReadonlyMap<BufferId, Buffer>;
+  readonly base: readonly Dim[];
+  readonly extent: readonly Dim[];
+  readonly stage: Stage;
+};
 
 export type Applied = { readonly body: Stmt };
 
-export type ApplyCtx = { readonly buffer: (id: BufferId) => Buffer; readonly ranges: Ranges; readonly lanes: number; readonly freshBuffer: () => BufferId };
+export type ApplyCtx = {
+  readonly buffer: (id: BufferId) => Buffer;
+  readonly ranges: Ranges;
+  readonly lanes: number;
+  readonly freshBuffer: () => BufferId;
+};
 
 /** The loop nest of a group under a schedule. */
 export function applySchedule(group: Group, schedule: Schedule, ctx: ApplyCtx): Stmt {
@@ -118,7 +157,10 @@ class GroupLowering {
     this.ctx = ctx;
   }
   run(): Stmt {
-    const root = must(this.group.stages.find((s) => s.id === this.group.root), "the root stage");
+    const root = must(
+      this.group.stages.find((s) => s.id === this.group.root),
+      "the root stage",
+    );
     const attached = this.group.stages.filter((s) => s.id !== root.id);
     const at = new Map<string | null, Stage[]>();
     for (const s of attached) {
@@ -126,7 +168,13 @@ class GroupLowering {
       const loop = step?.kind === "attach" ? step.at : null;
       at.set(loop, [...(at.get(loop) ?? []), s]);
     }
-    const lowering = new StageLowering(this, root, new Shape(root, new Map(), this.steps(root.id)), null, (loop, env, shape) => this.attach(at.get(loop) ?? [], root, env, shape));
+    const lowering = new StageLowering(
+      this,
+      root,
+      new Shape(root, new Map(), this.steps(root.id)),
+      null,
+      (loop, env, shape) => this.attach(at.get(loop) ?? [], root, env, shape),
+    );
     const before = this.attach(at.get(null) ?? [], root, new Map(), lowering.shape);
     return before(lowering.emit(0, new Map(), new Map()));
   }
@@ -139,21 +187,39 @@ class GroupLowering {
     return n === 0 ? stem : `${stem}_${n}`;
   }
   /** Wraps a body in the computation of the stages attached here. */
-  private attach(stages: readonly Stage[], root: Stage, env: ReadonlyMap<string, Dim>, rootShape: Shape): (body: Stmt) => Stmt {
+  private attach(
+    stages: readonly Stage[],
+    root: Stage,
+    env: ReadonlyMap<string, Dim>,
+    rootShape: Shape,
+  ): (body: Stmt) => Stmt {
     if (stages.length === 0) return (b) => b;
     const regions = new Map<StageId, Local>();
     for (const s of [...stages].reverse()) regions.set(s.id, this.region(s, stages, regions, root, env, rootShape));
-    for (const l of regions.values()) for (const [id, buffer] of l.buffers) this.locals.set(id, { buffer, base: l.base });
+    for (const l of regions.values())
+      for (const [id, buffer] of l.buffers) this.locals.set(id, { buffer, base: l.base });
     const nests = stages.map((s) => {
       const l = regions.get(s.id)!;
       const extents = new Map(s.axes.map((a, k) => [a.name, l.extent[k]!]));
-      return new StageLowering(this, s, new Shape(s, extents, this.steps(s.id)), l, () => (b) => b).emit(0, new Map(), new Map());
+      return new StageLowering(this, s, new Shape(s, extents, this.steps(s.id)), l, () => (b) => b).emit(
+        0,
+        new Map(),
+        new Map(),
+      );
     });
     const buffers = [...regions.values()].flatMap((l) => [...l.buffers.values()]);
-    return (body) => buffers.reduceRight<Stmt>((b, buffer) => ({ kind: "alloc", buffer, body: b }), seq([...nests, body]));
+    return (body) =>
+      buffers.reduceRight<Stmt>((b, buffer) => ({ kind: "alloc", buffer, body: b }), seq([...nests, body]));
   }
   /** The part of a stage's outputs that its readers at this point need: the bounding box of their indices. */
-  private region(s: Stage, stages: readonly Stage[], regions: ReadonlyMap<StageId, Local>, root: Stage, env: ReadonlyMap<string, Dim>, rootShape: Shape): Local {
+  private region(
+    s: Stage,
+    stages: readonly Stage[],
+    regions: ReadonlyMap<StageId, Local>,
+    root: Stage,
+    env: ReadonlyMap<string, Dim>,
+    rootShape: Shape,
+  ): Local {
     const outs = new Set(s.outs.map((o) => o.buffer));
     const los: (Dim | null)[] = s.axes.map(() => null);
     const his: (Dim | null)[] = s.axes.map(() => null);
@@ -173,10 +239,12 @@ class GroupLowering {
         });
       }
     };
-    const varying = (extents: ReadonlyMap<string, Dim>): Ranges => (id) => {
-      const e = extents.get(id);
-      return e ? { min: D.zero, max: D.sub(e, D.one) } : null;
-    };
+    const varying =
+      (extents: ReadonlyMap<string, Dim>): Ranges =>
+      (id) => {
+        const e = extents.get(id);
+        return e ? { min: D.zero, max: D.sub(e, D.one) } : null;
+      };
     // Loops that are emitted already are fixed; the others run over all of their extent.
     const free = new Map<string, Dim>(rootShape.leaves.filter((l) => !env.has(l.name)).map((l) => [l.name, l.extent]));
     cover(root, (a) => rootShape.value(a, env), varying(free));
@@ -187,20 +255,35 @@ class GroupLowering {
       const own = (a: string): string => `@${a}`;
       const extents = new Map(axesOf(t).map((a) => [own(a.name), a.extent]));
       t.axes.forEach((a, k) => extents.set(own(a.name), l.extent[k]!));
-      cover(t, (a) => {
-        const k = t.axes.findIndex((x) => x.name === a);
-        return k < 0 ? D.sym(own(a)) : D.add(l.base[k]!, D.sym(own(a)));
-      }, varying(extents));
+      cover(
+        t,
+        (a) => {
+          const k = t.axes.findIndex((x) => x.name === a);
+          return k < 0 ? D.sym(own(a)) : D.add(l.base[k]!, D.sym(own(a)));
+        },
+        varying(extents),
+      );
     }
     const base = los.map((x) => x ?? D.zero);
-    const extent = his.map((h, k) => D.simplify(D.add(D.sub(h ?? D.sub(s.axes[k]!.extent, D.one), base[k]!), D.one), this.ctx.ranges));
+    const extent = his.map((h, k) =>
+      D.simplify(D.add(D.sub(h ?? D.sub(s.axes[k]!.extent, D.one), base[k]!), D.one), this.ctx.ranges),
+    );
     const count = D.product(extent);
     const scope = count.kind === "int" && count.value <= 64 ? "register" : "stack";
-    const buffers = new Map(s.outs.map((o) => {
-      const b = this.ctx.buffer(o.buffer);
-      const local: Buffer = { id: this.ctx.freshBuffer(), name: `${b.name}.local`, dtype: b.dtype, shape: extent, scope, storage: dense(extent) };
-      return [o.buffer, local] as const;
-    }));
+    const buffers = new Map(
+      s.outs.map((o) => {
+        const b = this.ctx.buffer(o.buffer);
+        const local: Buffer = {
+          id: this.ctx.freshBuffer(),
+          name: `${b.name}.local`,
+          dtype: b.dtype,
+          shape: extent,
+          scope,
+          storage: dense(extent),
+        };
+        return [o.buffer, local] as const;
+      }),
+    );
     return { buffers, base, extent, stage: s };
   }
 }
@@ -214,7 +297,13 @@ class StageLowering {
   /** Index of the first reduce loop: what stands before is outside the accumulators' life. */
   private readonly firstReduce: number;
   private readonly reduce: Reduce | null;
-  constructor(g: GroupLowering, stage: Stage, shape: Shape, local: Local | null, attach: (loop: string, env: ReadonlyMap<string, Dim>, shape: Shape) => (body: Stmt) => Stmt) {
+  constructor(
+    g: GroupLowering,
+    stage: Stage,
+    shape: Shape,
+    local: Local | null,
+    attach: (loop: string, env: ReadonlyMap<string, Dim>, shape: Shape) => (body: Stmt) => Stmt,
+  ) {
     this.g = g;
     this.stage = stage;
     this.shape = shape;
@@ -235,7 +324,12 @@ class StageLowering {
     });
   }
   /** The loop (or loops, with a peeled tail) of leaf k around `body`. */
-  private loop(k: number, env: ReadonlyMap<string, Dim>, extents: ReadonlyMap<string, Dim>, body: (env: ReadonlyMap<string, Dim>, extents: ReadonlyMap<string, Dim>) => Stmt): Stmt {
+  private loop(
+    k: number,
+    env: ReadonlyMap<string, Dim>,
+    extents: ReadonlyMap<string, Dim>,
+    body: (env: ReadonlyMap<string, Dim>, extents: ReadonlyMap<string, Dim>) => Stmt,
+  ): Stmt {
     const leaf = this.shape.leaves[k]!;
     const extent = extents.get(leaf.name) ?? leaf.extent;
     const bind = (value: Dim): Map<string, Dim> => new Map([...env, [leaf.name, value]]);
@@ -300,7 +394,13 @@ class StageLowering {
       if (x.kind !== "load") return x;
       const l = this.g.locals.get(x.buffer);
       if (!l) return x;
-      return { ...x, buffer: l.buffer.id, index: x.index.map((i, k) => (l.base[k] === D.zero ? i : { kind: "binary", op: "sub", dtype: "i32", a: i, b: ofDim(l.base[k]!) })) };
+      return {
+        ...x,
+        buffer: l.buffer.id,
+        index: x.index.map((i, k) =>
+          l.base[k] === D.zero ? i : { kind: "binary", op: "sub", dtype: "i32", a: i, b: ofDim(l.base[k]!) },
+        ),
+      };
     });
   }
   private store(buffer: BufferId, value: LoopExpr, env: ReadonlyMap<string, Dim>): Stmt {
@@ -327,15 +427,40 @@ class StageLowering {
     });
     const cells = r.state.map((s): Buffer => {
       const shape = dims;
-      return { id: this.g.ctx.freshBuffer(), name: this.g.unique("acc"), dtype: s.dtype, shape, scope: "register", storage: dense(shape) };
+      return {
+        id: this.g.ctx.freshBuffer(),
+        name: this.g.unique("acc"),
+        dtype: s.dtype,
+        shape,
+        scope: "register",
+        storage: dense(shape),
+      };
     });
     const at = (e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x: ReadonlyMap<string, Dim> = extents): LoopExpr[] => [
       ...spatial.map((l) => ofDim(must(e.get(l.name), l.name))),
-      ...factored.map((l) => lane ?? ofDim((x.get(l.name) ?? l.extent) === l.extent ? must(e.get(l.name), l.name) : l.extent)),
+      ...factored.map(
+        (l) => lane ?? ofDim((x.get(l.name) ?? l.extent) === l.extent ? must(e.get(l.name), l.name) : l.extent),
+      ),
     ];
-    const cell = (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x?: ReadonlyMap<string, Dim>): LoopExpr => ({ kind: "load", dtype: cells[k]!.dtype, buffer: cells[k]!.id, index: at(e, lane, x) });
-    const put = (k: number, value: LoopExpr, e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x?: ReadonlyMap<string, Dim>): Stmt => ({ kind: "store", buffer: cells[k]!.id, dtype: cells[k]!.dtype, index: at(e, lane, x), value });
-    const over = (leaves: readonly Leaf[], e: ReadonlyMap<string, Dim>, x: ReadonlyMap<string, Dim>, body: (e: ReadonlyMap<string, Dim>, x: ReadonlyMap<string, Dim>) => Stmt): Stmt => {
+    const cell = (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr, x?: ReadonlyMap<string, Dim>): LoopExpr => ({
+      kind: "load",
+      dtype: cells[k]!.dtype,
+      buffer: cells[k]!.id,
+      index: at(e, lane, x),
+    });
+    const put = (
+      k: number,
+      value: LoopExpr,
+      e: ReadonlyMap<string, Dim>,
+      lane?: LoopExpr,
+      x?: ReadonlyMap<string, Dim>,
+    ): Stmt => ({ kind: "store", buffer: cells[k]!.id, dtype: cells[k]!.dtype, index: at(e, lane, x), value });
+    const over = (
+      leaves: readonly Leaf[],
+      e: ReadonlyMap<string, Dim>,
+      x: ReadonlyMap<string, Dim>,
+      body: (e: ReadonlyMap<string, Dim>, x: ReadonlyMap<string, Dim>) => Stmt,
+    ): Stmt => {
       const [first, ...more] = leaves;
       if (!first) return body(e, x);
       return this.loop(this.shape.leaves.indexOf(first), e, x, (e2, x2) => over(more, e2, x2, body));
@@ -343,7 +468,9 @@ class StageLowering {
     // An accumulator's loops for init and result keep the marks of the update's: the same registers.
     const init = seq([
       over([...spatial, ...factored], env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e)))),
-      ...factored.map((l) => over(spatial, env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e, ofDim(l.extent)))))),
+      ...factored.map((l) =>
+        over(spatial, env, extents, (e) => seq(r.state.map((s, k) => put(k, s.init, e, ofDim(l.extent))))),
+      ),
     ]);
     const update = over(rest, env, extents, (e, x) => {
       const states = new Map(r.state.map((s, k) => [s.name, cell(k, e, undefined, x)]));
@@ -351,17 +478,30 @@ class StageLowering {
       if (values.length === 1) return this.guarded(e, put(0, values[0]!, e, undefined, x));
       // Several states are read all at once.
       const names = values.map((_, k) => this.g.unique(`next${k}`));
-      const stores = seq(values.map((v, k) => put(k, { kind: "var", dtype: v.dtype, name: names[k]! }, e, undefined, x)));
-      return this.guarded(e, values.reduceRight<Stmt>((b, v, k) => ({ kind: "let", name: names[k]!, value: v, body: b }), stores));
+      const stores = seq(
+        values.map((v, k) => put(k, { kind: "var", dtype: v.dtype, name: names[k]! }, e, undefined, x)),
+      );
+      return this.guarded(
+        e,
+        values.reduceRight<Stmt>((b, v, k) => ({ kind: "let", name: names[k]!, value: v, body: b }), stores),
+      );
     });
     const result = over(spatial, env, extents, (e) => {
-      const states = new Map(r.state.map((s, k) => [s.name, factored.length === 0 ? cell(k, e) : this.merged(r, k, factored[0]!, e, cell)]));
+      const states = new Map(
+        r.state.map((s, k) => [s.name, factored.length === 0 ? cell(k, e) : this.merged(r, k, factored[0]!, e, cell)]),
+      );
       return this.guarded(e, this.store(this.stage.outs[0]!.buffer, this.expr(r.result, e, states), e));
     });
     return cells.reduceRight<Stmt>((b, buffer) => ({ kind: "alloc", buffer, body: b }), seq([init, update, result]));
   }
   /** The partial results of an rfactored state joined: whole vectors first, then their lanes. */
-  private merged(r: Reduce, k: number, leaf: Leaf, e: ReadonlyMap<string, Dim>, cell: (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr) => LoopExpr): LoopExpr {
+  private merged(
+    r: Reduce,
+    k: number,
+    leaf: Leaf,
+    e: ReadonlyMap<string, Dim>,
+    cell: (k: number, e: ReadonlyMap<string, Dim>, lane?: LoopExpr) => LoopExpr,
+  ): LoopExpr {
     const op = mergeOp(r, k);
     assert(op !== null, "rfactor needs a sum, max or min");
     const n = leaf.extent.kind === "int" ? leaf.extent.value : 0;
@@ -373,10 +513,17 @@ class StageLowering {
     }
     const dtype = r.state[k]!.dtype;
     // Pairwise, which is also the more accurate order.
-    while (parts.length > 1) parts.splice(0, 2, { kind: "binary", op: op === "sum" ? "add" : op, dtype, a: parts[0]!, b: parts[1]! });
+    while (parts.length > 1)
+      parts.splice(0, 2, { kind: "binary", op: op === "sum" ? "add" : op, dtype, a: parts[0]!, b: parts[1]! });
     const vector = parts[0]!;
     const joined: LoopExpr = lanes === 1 ? vector : { kind: "lanes", op, factor: lanes, dtype, x: vector };
-    return { kind: "binary", op: op === "sum" ? "add" : op, dtype, a: joined, b: cell(k, e, { kind: "const", dtype: "i32", value: n }) };
+    return {
+      kind: "binary",
+      op: op === "sum" ? "add" : op,
+      dtype,
+      a: joined,
+      b: cell(k, e, { kind: "const", dtype: "i32", value: n }),
+    };
   }
 }
 
@@ -385,7 +532,11 @@ export function mergeOp(r: Reduce, k: number): "sum" | "max" | "min" | null {
   const m = r.merge?.[k];
   if (m?.kind !== "binary") return null;
   const own = r.state[k]!.name;
-  const isPair = m.a.kind === "var" && m.b.kind === "var" && new Set([m.a.name, m.b.name]).size === 2 && [m.a.name, m.b.name].every((n) => n === own || n === `${own}'`);
+  const isPair =
+    m.a.kind === "var" &&
+    m.b.kind === "var" &&
+    new Set([m.a.name, m.b.name]).size === 2 &&
+    [m.a.name, m.b.name].every((n) => n === own || n === `${own}'`);
   if (!isPair) return null;
   return m.op === "add" ? "sum" : m.op === "max" || m.op === "min" ? m.op : null;
 }

@@ -34,7 +34,11 @@ class Steps {
   fuse(axes: readonly Axis[]): Axis {
     if (axes.length === 1) return axes[0]!;
     this.list.push({ stage: this.stage, kind: "fuse", axes: axes.map((a) => a.name) });
-    return { name: axes.map((a) => a.name).join("+"), extent: D.product(axes.map((a) => a.extent)), role: axes[0]!.role };
+    return {
+      name: axes.map((a) => a.name).join("+"),
+      extent: D.product(axes.map((a) => a.extent)),
+      role: axes[0]!.role,
+    };
   }
   order(axes: readonly string[]): void {
     this.list.push({ stage: this.stage, kind: "order", axes: axes.filter((a) => a !== "") });
@@ -70,7 +74,10 @@ function byStride(axes: readonly Axis[], a: Access | undefined): Axis[] {
     const s = a ? stride(a, x.name) : null;
     return s === null ? 0 : (D.known(s) ?? 2 ** 31 + D.termsOf(s).length);
   };
-  return axes.map((x, k) => ({ x, k })).sort((p, q) => weight(q.x) - weight(p.x) || p.k - q.k).map((y) => y.x);
+  return axes
+    .map((x, k) => ({ x, k }))
+    .sort((p, q) => weight(q.x) - weight(p.x) || p.k - q.k)
+    .map((y) => y.x);
 }
 
 /** Sums of products: a register tile of M x N, K innermost, panels of b. */
@@ -102,7 +109,19 @@ const contract: ScheduleRule<Contraction> = {
     const rows = m[m.length - 1];
     const ns = steps.split(n, tile.n);
     const ms = rows ? steps.split(rows, even(rows, tile.m), "overlap") : { outer: [], inner: "" };
-    steps.order([...units(s.axes.filter((x) => x !== n)), ...free.map((x) => x.name), ...live(c.batch).map((x) => x.name), ...otherN.map((x) => x.name), ...ns.outer, ...m.slice(0, -1).map((x) => x.name), ...ms.outer, ...units(c.k), ...k.map((x) => x.name), ms.inner, ns.inner]);
+    steps.order([
+      ...units(s.axes.filter((x) => x !== n)),
+      ...free.map((x) => x.name),
+      ...live(c.batch).map((x) => x.name),
+      ...otherN.map((x) => x.name),
+      ...ns.outer,
+      ...m.slice(0, -1).map((x) => x.name),
+      ...ms.outer,
+      ...units(c.k),
+      ...k.map((x) => x.name),
+      ms.inner,
+      ns.inner,
+    ]);
     steps.mark(ms.inner, "unroll");
     steps.mark(ns.inner, "vector");
     return steps.list;
@@ -116,10 +135,12 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const s = single(g);
     if (!s || s.outs[0]!.body.kind !== "reduce" || s.outs.length !== 1) return null;
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
-    const v = s.axes.find((x) => accesses.every((a) => {
-      const d = stride(a, x.name);
-      return a.store ? d === D.one : d === D.one || d === D.zero;
-    }));
+    const v = s.axes.find((x) =>
+      accesses.every((a) => {
+        const d = stride(a, x.name);
+        return a.store ? d === D.one : d === D.one || d === D.zero;
+      }),
+    );
     return v && extentOf(v) >= lanesOf(ctx) && (v.extent.kind === "int" || lanesOf(ctx) > 1) ? { v } : null;
   },
   steps: ({ v }, g, ctx) => {
@@ -130,14 +151,29 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const main = accesses.find((a) => !a.store && r.axes.some((x) => stride(a, x.name) !== D.zero));
     const k = byStride(live(r.axes), main);
-    const rest = byStride(live(s.axes.filter((x) => x !== v)), accesses.find((a) => a.store));
+    const rest = byStride(
+      live(s.axes.filter((x) => x !== v)),
+      accesses.find((a) => a.store),
+    );
     // A row of neighbouring outputs shares what its windows overlap.
     const row = r.state.length === 1 ? rest[rest.length - 1] : undefined;
     const small = k.reduce((p, x) => p * extentOf(x), 1) <= 64;
     const rowTile = row && small && extentOf(row) >= 4 ? 4 : 1;
-    const rs = row && rowTile > 1 ? steps.split(row, even(row, rowTile), "overlap") : { outer: row ? [row.name] : [], inner: "" };
+    const rs =
+      row && rowTile > 1
+        ? steps.split(row, even(row, rowTile), "overlap")
+        : { outer: row ? [row.name] : [], inner: "" };
     const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes, "overlap");
-    steps.order([...units(s.axes.filter((x) => x !== v)), ...rest.slice(0, -1).map((x) => x.name), ...rs.outer, ...vs.outer, ...units(r.axes), ...k.map((x) => x.name), rs.inner, vs.inner]);
+    steps.order([
+      ...units(s.axes.filter((x) => x !== v)),
+      ...rest.slice(0, -1).map((x) => x.name),
+      ...rs.outer,
+      ...vs.outer,
+      ...units(r.axes),
+      ...k.map((x) => x.name),
+      rs.inner,
+      vs.inner,
+    ]);
     steps.mark(rs.inner, "unroll");
     steps.mark(vs.inner, "vector");
     const last = k[k.length - 1];
@@ -154,12 +190,21 @@ const reduction: ScheduleRule<{ readonly r: Axis }> = {
     const o = s?.outs[0];
     if (!s || !o || o.body.kind !== "reduce" || s.outs.length !== 1 || ctx.strict) return null;
     const body = o.body;
-    if (!body.state.every((_, k) => mergeOp(body, k) !== null) || body.state.some((x) => x.dtype !== "f32" && x.dtype !== "i32")) return null;
+    if (
+      !body.state.every((_, k) => mergeOp(body, k) !== null) ||
+      body.state.some((x) => x.dtype !== "f32" && x.dtype !== "i32")
+    )
+      return null;
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges).filter((a) => !a.store);
-    const r = body.axes.find((x) => extentOf(x) >= 2 * lanesOf(ctx) && accesses.every((a) => {
-      const d = stride(a, x.name);
-      return d === D.one || d === D.zero;
-    }) && accesses.some((a) => stride(a, x.name) === D.one));
+    const r = body.axes.find(
+      (x) =>
+        extentOf(x) >= 2 * lanesOf(ctx) &&
+        accesses.every((a) => {
+          const d = stride(a, x.name);
+          return d === D.one || d === D.zero;
+        }) &&
+        accesses.some((a) => stride(a, x.name) === D.one),
+    );
     return r && lanesOf(ctx) > 1 ? { r } : null;
   },
   steps: ({ r }, g, ctx) => {
@@ -170,7 +215,12 @@ const reduction: ScheduleRule<{ readonly r: Axis }> = {
     const by = extentOf(r) >= 8 * lanes ? 4 * lanes : lanes;
     const rs = steps.split(r, by);
     const inner = rs.inner;
-    steps.order([...s.axes.map((x) => x.name), ...body.axes.filter((x) => x !== r).map((x) => x.name), ...rs.outer, inner]);
+    steps.order([
+      ...s.axes.map((x) => x.name),
+      ...body.axes.filter((x) => x !== r).map((x) => x.name),
+      ...rs.outer,
+      inner,
+    ]);
     steps.mark(inner, "vector");
     steps.rfactor(inner);
     return steps.list;
@@ -185,16 +235,22 @@ const transpose: ScheduleRule<{ readonly read: Axis; readonly write: Axis }> = {
     if (!s || s.outs.length !== 1 || s.outs[0]!.body.kind === "reduce") return null;
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const loads = accesses.filter((a) => !a.store);
-    const along = (a: Access | undefined): Axis | undefined => a && s.axes.find((x) => x.extent !== D.one && stride(a, x.name) === D.one);
+    const along = (a: Access | undefined): Axis | undefined =>
+      a && s.axes.find((x) => x.extent !== D.one && stride(a, x.name) === D.one);
     const write = along(accesses.find((a) => a.store));
     const read = along(loads[0]);
-    return loads.length === 1 && write && read && read !== write && extentOf(read) >= 4 && extentOf(write) >= 2 ? { read, write } : null;
+    return loads.length === 1 && write && read && read !== write && extentOf(read) >= 4 && extentOf(write) >= 2
+      ? { read, write }
+      : null;
   },
   steps: ({ read, write }, g, ctx) => {
     const s = g.stages[0]!;
     const steps = new Steps(s);
     const store = accessesOf(s, ctx.buffer, ctx.ranges).find((a) => a.store);
-    const rest = byStride(s.axes.filter((x) => x !== read && x !== write), store).map((x) => x.name);
+    const rest = byStride(
+      s.axes.filter((x) => x !== read && x !== write),
+      store,
+    ).map((x) => x.name);
     const rs = steps.split(read, 8);
     const ws = steps.split(write, 4);
     steps.order([...rest, ...rs.outer, ...ws.outer, rs.inner, ws.inner]);
@@ -248,25 +304,46 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
       const own = s.axes.filter((a) => !outer.includes(a.name));
       const loads = accesses.filter((a) => !a.store);
       if (body.kind === "reduce") {
-        const r = body.axes.find((x) => !ctx.strict && lanes > 1 && extentOf(x) >= 2 * lanes && loads.every((a) => {
-          const d = stride(a, x.name);
-          return d === D.one || d === D.zero;
-        }) && loads.some((a) => stride(a, x.name) === D.one));
-        const vectors = r && body.state.every((x, k) => mergeOp(body, k) !== null && (x.dtype === "f32" || x.dtype === "i32"));
+        const r = body.axes.find(
+          (x) =>
+            !ctx.strict &&
+            lanes > 1 &&
+            extentOf(x) >= 2 * lanes &&
+            loads.every((a) => {
+              const d = stride(a, x.name);
+              return d === D.one || d === D.zero;
+            }) &&
+            loads.some((a) => stride(a, x.name) === D.one),
+        );
+        const vectors =
+          r && body.state.every((x, k) => mergeOp(body, k) !== null && (x.dtype === "f32" || x.dtype === "i32"));
         const rs = vectors ? steps.split(r, extentOf(r) >= 16 * lanes ? 4 * lanes : lanes) : null;
-        steps.order([...outer, ...own.map((a) => a.name), ...body.axes.filter((x) => !rs || x !== r).map((x) => x.name), ...(rs ? [...rs.outer, rs.inner] : [])]);
+        steps.order([
+          ...outer,
+          ...own.map((a) => a.name),
+          ...body.axes.filter((x) => !rs || x !== r).map((x) => x.name),
+          ...(rs ? [...rs.outer, rs.inner] : []),
+        ]);
         if (rs) {
           steps.mark(rs.inner, "vector");
           steps.rfactor(rs.inner);
         }
       } else {
         // A local buffer is dense: its last axis of more than one element is contiguous.
-        const v = [...own].reverse().find((x) => x.extent !== D.one && loads.every((a) => {
-          const d = stride(a, x.name);
-          return d === D.one || d === D.zero;
-        }));
+        const v = [...own].reverse().find(
+          (x) =>
+            x.extent !== D.one &&
+            loads.every((a) => {
+              const d = stride(a, x.name);
+              return d === D.one || d === D.zero;
+            }),
+        );
         const vs = v && lanes > 1 ? steps.split(v, 2 * lanes) : null;
-        steps.order([...outer, ...own.filter((a) => !vs || a !== v).map((a) => a.name), ...(vs ? [...vs.outer, vs.inner] : [])]);
+        steps.order([
+          ...outer,
+          ...own.filter((a) => !vs || a !== v).map((a) => a.name),
+          ...(vs ? [...vs.outer, vs.inner] : []),
+        ]);
         if (vs) steps.mark(vs.inner, "vector");
       }
       if (s !== root) out.push({ stage: s.id, kind: "attach", at: rowLoops[rowLoops.length - 1] ?? null });
@@ -276,4 +353,11 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
   },
 };
 
-export const cpuRules: readonly ScheduleRule<never>[] = [rowwise, contract, window, reduction, transpose, elementwise] as unknown as readonly ScheduleRule<never>[];
+export const cpuRules: readonly ScheduleRule<never>[] = [
+  rowwise,
+  contract,
+  window,
+  reduction,
+  transpose,
+  elementwise,
+] as unknown as readonly ScheduleRule<never>[];

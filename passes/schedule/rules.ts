@@ -1,6 +1,6 @@
 // Chooses a schedule for a group: the first rule that matches.
 import { InternalError } from "../../src/base/assert.ts";
-import { type RuleCtx, type Schedule, type ScheduleRule, type ScheduleStep } from "../../src/ir/schedule.ts";
+import type { RuleCtx, Schedule, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
 import type { Group } from "../../src/ir/te.ts";
 import { cpuRules } from "./rules-cpu.ts";
 import { gpuRules } from "./rules-gpu.ts";
@@ -9,7 +9,8 @@ import { gpuRules } from "./rules-gpu.ts";
 export const fallback: ScheduleRule<true> = {
   name: "fallback",
   match: () => true,
-  steps: (_m, g) => g.stages.filter((s) => s.id !== g.root).map((s): ScheduleStep => ({ stage: s.id, kind: "attach", at: null })),
+  steps: (_m, g) =>
+    g.stages.filter((s) => s.id !== g.root).map((s): ScheduleStep => ({ stage: s.id, kind: "attach", at: null })),
 };
 
 export function chooseSchedule(g: Group, ctx: RuleCtx): Schedule {

@@ -1,13 +1,14 @@
 // The register tile of contractions: how many rows (of M) and columns (of N) one micro-kernel computes. Storage packs operands in
 // panels of the same width, so both read it here.
 import * as D from "../../src/ir/dim.ts";
-import type { Axis } from "../../src/ir/te.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
+import type { Axis } from "../../src/ir/te.ts";
 import type { Contraction } from "../te/contraction.ts";
 
 export type Tile = { readonly m: number; readonly n: number };
 
-const extent = (axes: readonly Axis[]): number | null => axes.reduce<number | null>((p, a) => (p === null || a.extent.kind !== "int" ? null : p * a.extent.value), 1);
+const extent = (axes: readonly Axis[]): number | null =>
+  axes.reduce<number | null>((p, a) => (p === null || a.extent.kind !== "int" ? null : p * a.extent.value), 1);
 
 /**
  * Accumulators are vectors of `lanes`; the panel's vectors and one splat need registers too. Measured with V8 on x86 (16 registers): 4x8

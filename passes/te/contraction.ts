@@ -1,7 +1,8 @@
 // Recognises sums of products and classifies their axes by the operands that use them. Knows nothing of convolutions or matrices:
 // both are sums over a*b.
-import * as D from "../../src/ir/dim.ts";
+
 import type { Dim } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import type { Axis, Reduce, Stage, TeExpr } from "../../src/ir/te.ts";
 import { loadsOf } from "./access.ts";
@@ -73,7 +74,8 @@ export function contractionOf(s: Stage, prefersB: (l: Load) => boolean): Contrac
   if (wantP === wantQ && size(only(p, q)) === 1 && size(only(q, p)) > 1) bIsQ = true;
   const [a, b] = bIsQ ? [p, q] : [q, p];
   return {
-    a, b,
+    a,
+    b,
     batch: s.axes.filter((x) => a.axes.has(x.name) && b.axes.has(x.name)),
     m: only(a, b),
     n: only(b, a),

@@ -14,18 +14,32 @@ type Rows = ReadonlyMap<string, string>;
 export function group(p: TeProgram): TeProgram {
   const facts = factsOf(p);
   const viewed = new Set<BufferId>();
-  for (const b of p.buffers.values()) if (b.storage?.root !== null && b.storage?.root !== undefined) viewed.add(b.storage.root);
+  for (const b of p.buffers.values())
+    if (b.storage?.root !== null && b.storage?.root !== undefined) viewed.add(b.storage.root);
   const readers = new Map<BufferId, Set<TeAction>>();
-  visitActions(p.actions, (a) => { for (const r of accesses(a).reads) readers.set(r, (readers.get(r) ?? new Set()).add(a)); });
+  visitActions(p.actions, (a) => {
+    for (const r of accesses(a).reads) readers.set(r, (readers.get(r) ?? new Set()).add(a));
+  });
   const local = (id: BufferId): boolean => {
     const b = p.buffers.get(id)!;
-    return b.scope === "arena" && (b.storage === null || b.storage.root === null) && !viewed.has(id) && !facts.pinned.has(id) && !facts.mutable.has(id);
+    return (
+      b.scope === "arena" &&
+      (b.storage === null || b.storage.root === null) &&
+      !viewed.has(id) &&
+      !facts.pinned.has(id) &&
+      !facts.mutable.has(id)
+    );
   };
-  const stageOf = (a: TeAction): Stage | null => (a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null);
-  const eligible = (s: Stage): boolean => s.scan === null && s.outs.length === 1 && contractionOf(s, () => false) === null;
+  const stageOf = (a: TeAction): Stage | null =>
+    a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
+  const eligible = (s: Stage): boolean =>
+    s.scan === null && s.outs.length === 1 && contractionOf(s, () => false) === null;
   const walk = (list: readonly TeAction[]): TeAction[] => {
     const producer = new Map<BufferId, TeAction>();
-    for (const a of list) { const s = stageOf(a); if (s) for (const o of s.outs) producer.set(o.buffer, a); }
+    for (const a of list) {
+      const s = stageOf(a);
+      if (s) for (const o of s.outs) producer.set(o.buffer, a);
+    }
     const taken = new Map<TeAction, Stage[] | null>();
     for (const a of [...list].reverse()) {
       const root = stageOf(a);
@@ -36,17 +50,27 @@ export function group(p: TeProgram): TeProgram {
         for (const id of accesses(members[k]!.action).reads) {
           const made = producer.get(id);
           const s = made && stageOf(made);
-          if (!made || !s || taken.has(made) || members.some((m) => m.action === made) || !local(id) || !eligible(s)) continue;
+          if (!made || !s || taken.has(made) || members.some((m) => m.action === made) || !local(id) || !eligible(s))
+            continue;
           const inside = [...(readers.get(id) ?? [])].every((r) => members.some((m) => m.action === r));
           if (!inside) continue;
-          const next = rowsThrough(s, id, members.map((m) => m.stage), rows);
+          const next = rowsThrough(
+            s,
+            id,
+            members.map((m) => m.stage),
+            rows,
+          );
           if (next === null) continue;
           rows.set(s, next);
           members.push({ action: made, stage: s });
         }
       }
       if (members.length < 2) continue;
-      const kept = restrict(root, members.map((m) => m.stage), rows);
+      const kept = restrict(
+        root,
+        members.map((m) => m.stage),
+        rows,
+      );
       if (kept === null) continue;
       const order = list.filter((x) => members.some((m) => m.action === x)).map((x) => stageOf(x)!);
       taken.set(a, order);
@@ -57,7 +81,9 @@ export function group(p: TeProgram): TeProgram {
       if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
       const stages = taken.get(a);
       if (stages === null) return [];
-      return stages === undefined ? [a] : [{ kind: "call", call: { kind: "group", group: { root: stages[stages.length - 1]!.id, stages } } }];
+      return stages === undefined
+        ? [a]
+        : [{ kind: "call", call: { kind: "group", group: { root: stages[stages.length - 1]!.id, stages } } }];
     });
   };
   return { ...p, actions: walk(p.actions) };
@@ -85,8 +111,14 @@ function rowsThrough(s: Stage, id: BufferId, members: readonly Stage[], rows: Re
 }
 
 /** The row axes that every member has, or null when grouping gains nothing: no reduction shares a row, or rows are no longer than one element. */
-export function restrict(root: Stage, members: readonly Stage[], rows: ReadonlyMap<Stage, Rows>): ReadonlySet<string> | null {
-  const common = root.axes.filter((a) => a.extent === D.one || members.every((m) => [...rows.get(m)!.values()].includes(a.name)));
+export function restrict(
+  root: Stage,
+  members: readonly Stage[],
+  rows: ReadonlyMap<Stage, Rows>,
+): ReadonlySet<string> | null {
+  const common = root.axes.filter(
+    (a) => a.extent === D.one || members.every((m) => [...rows.get(m)!.values()].includes(a.name)),
+  );
   const names = new Set(common.map((a) => a.name));
   const reduces = members.some((m) => m !== root && m.outs[0]!.body.kind === "reduce");
   // Without a reduction the members differ in nothing but being read more than once.

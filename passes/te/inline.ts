@@ -1,8 +1,8 @@
 // Inlines producers into consumers and merges elementwise consumers into reductions (their epilogue). What is left: reductions with
 // epilogues, copies that memory layout may make free (te/storage), and elementwise stages that several stages read.
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim, Ranges } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { accesses, children, mapExpr, substituteVars, visitActions, visitExpr } from "../../src/ir/rewrite.ts";
 import { axisRanges, Simplifier } from "../../src/ir/simplify.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
@@ -35,7 +35,9 @@ export function factsOf(p: TeProgram): Facts {
   const writers = new Map<BufferId, number>();
   const hasParts = new Set<BufferId>();
   const counters = new Set<SymbolId>();
-  visitActions(p.actions, (a) => { if (a.kind === "loop") counters.add(a.counter); });
+  visitActions(p.actions, (a) => {
+    if (a.kind === "loop") counters.add(a.counter);
+  });
   for (const b of p.buffers.values()) {
     if (!b.inside) continue;
     hasParts.add(b.inside.of);
@@ -53,7 +55,11 @@ export function factsOf(p: TeProgram): Facts {
       writers.set(w, (writers.get(w) ?? 0) + 1);
       if (a.kind === "call" && a.call.kind === "kernel") pinned.add(w);
     }
-    if (a.kind === "loop") for (const [x, y] of a.swap) { mutable.add(x); mutable.add(y); }
+    if (a.kind === "loop")
+      for (const [x, y] of a.swap) {
+        mutable.add(x);
+        mutable.add(y);
+      }
   });
   for (const [id, n] of writers) if (n > 1) mutable.add(id);
   for (const b of p.buffers.values()) if (mutable.has(rootOf(p, b.id))) mutable.add(b.id);
@@ -82,9 +88,12 @@ export function mapStages(actions: readonly TeAction[], f: (s: Stage) => Stage |
         if (stages.length === 0) return [];
         return [{ kind: "call", call: { kind: "group", group: { root: stages[stages.length - 1]!.id, stages } } }];
       }
-      case "loop": return [{ ...a, body: mapStages(a.body, f) }];
-      case "if": return [{ ...a, then: mapStages(a.then, f), otherwise: mapStages(a.otherwise, f) }];
-      default: return [a];
+      case "loop":
+        return [{ ...a, body: mapStages(a.body, f) }];
+      case "if":
+        return [{ ...a, then: mapStages(a.then, f), otherwise: mapStages(a.otherwise, f) }];
+      default:
+        return [a];
     }
   });
 }
@@ -107,7 +116,9 @@ export function cost(e: TeExpr): number {
 }
 function hasDivision(e: TeExpr): boolean {
   let found = false;
-  visitExpr(e, (x) => { if (x.kind === "binary" && (x.op === "floordiv" || x.op === "floormod")) found = true; });
+  visitExpr(e, (x) => {
+    if (x.kind === "binary" && (x.op === "floordiv" || x.op === "floormod")) found = true;
+  });
   return found;
 }
 /** select(bounds, load, constant): a copy into a larger tensor. */
@@ -139,10 +150,21 @@ class Inliner {
     const b = this.p.buffers.get(out.buffer)!;
     const readsMutable = (): boolean => {
       let bad = false;
-      visitExpr(out.body, (e) => { if (e.kind === "load" && this.facts.mutable.has(e.buffer)) bad = true; });
+      visitExpr(out.body, (e) => {
+        if (e.kind === "load" && this.facts.mutable.has(e.buffer)) bad = true;
+      });
       return bad;
     };
-    if (taken.outs.length === 1 && taken.scan === null && out.body.kind !== "reduce" && b.scope === "arena" && !b.inside && !this.facts.hasParts.has(b.id) && !this.facts.mutable.has(b.id) && !readsMutable()) {
+    if (
+      taken.outs.length === 1 &&
+      taken.scan === null &&
+      out.body.kind !== "reduce" &&
+      b.scope === "arena" &&
+      !b.inside &&
+      !this.facts.hasParts.has(b.id) &&
+      !this.facts.mutable.has(b.id) &&
+      !readsMutable()
+    ) {
       this.available.set(b.id, taken);
     }
     return taken;
@@ -193,15 +215,29 @@ function mergeEpilogues(p: TeProgram): TeProgram {
     const out: (TeAction | null)[] = [];
     const reductions = new Map<BufferId, { at: number; stage: Stage }>();
     for (const a of list) {
-      if (a.kind === "loop") { out.push({ ...a, body: mergeList(a.body) }); continue; }
-      if (a.kind === "if") { out.push({ ...a, then: mergeList(a.then), otherwise: mergeList(a.otherwise) }); continue; }
-      const s = a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
-      if (!s) { out.push(a); continue; }
+      if (a.kind === "loop") {
+        out.push({ ...a, body: mergeList(a.body) });
+        continue;
+      }
+      if (a.kind === "if") {
+        out.push({ ...a, then: mergeList(a.then), otherwise: mergeList(a.otherwise) });
+        continue;
+      }
+      const s =
+        a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
+          ? a.call.group.stages[0]!
+          : null;
+      if (!s) {
+        out.push(a);
+        continue;
+      }
       let stage = s;
-      const candidates = [...accesses(a).reads].flatMap((id) => {
-        const r = reductions.get(id);
-        return r && facts.uses.get(id) === 1 && !facts.pinned.has(id) ? [{ id, ...r }] : [];
-      }).sort((x, y) => y.at - x.at);
+      const candidates = [...accesses(a).reads]
+        .flatMap((id) => {
+          const r = reductions.get(id);
+          return r && facts.uses.get(id) === 1 && !facts.pinned.has(id) ? [{ id, ...r }] : [];
+        })
+        .sort((x, y) => y.at - x.at);
       for (const c of candidates) {
         const merged = mergeEpilogue(c.stage, stage, c.id, outer);
         if (!merged) continue;
@@ -213,7 +249,15 @@ function mergeEpilogues(p: TeProgram): TeProgram {
       const at = out.push({ kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } }) - 1;
       const o = stage.outs[0]!;
       const b = p.buffers.get(o.buffer)!;
-      if (stage.outs.length === 1 && o.body.kind === "reduce" && b.scope === "arena" && !b.inside && !facts.hasParts.has(b.id) && !facts.mutable.has(b.id)) reductions.set(b.id, { at, stage });
+      if (
+        stage.outs.length === 1 &&
+        o.body.kind === "reduce" &&
+        b.scope === "arena" &&
+        !b.inside &&
+        !facts.hasParts.has(b.id) &&
+        !facts.mutable.has(b.id)
+      )
+        reductions.set(b.id, { at, stage });
     }
     return out.filter((x) => x !== null);
   };
@@ -248,20 +292,34 @@ function mergeEpilogue(r: Stage, e: Stage, buffer: BufferId, outer: Ranges): Sta
   // The consumer's axes are renamed apart from the reduction's before they meet.
   const toReduce = new Map<string, TeExpr>();
   const axes: Axis[] = e.axes.map((a, k) => ({ ...a, name: `e${k}` }));
-  e.axes.forEach((a, k) => { toReduce.set(a.name, { kind: "var", dtype: "i32", name: `e${k}` }); });
+  e.axes.forEach((a, k) => {
+    toReduce.set(a.name, { kind: "var", dtype: "i32", name: `e${k}` });
+  });
   const own = new Map<string, TeExpr>(r.axes.map((a) => [a.name, { kind: "const", dtype: "i32", value: 0 }]));
   e.axes.forEach((a, k) => {
     const target = rename.get(a.name);
     if (target) own.set(target, { kind: "var", dtype: "i32", name: `e${k}` });
   });
   const body = substituteVars<TeExpr>(reduce, own) as Reduce;
-  const epilogue = mapExpr<TeExpr>(substituteVars<TeExpr>(eo.body, toReduce), (x) => (x.kind === "load" && x.buffer === buffer ? body.result : x));
+  const epilogue = mapExpr<TeExpr>(substituteVars<TeExpr>(eo.body, toReduce), (x) =>
+    x.kind === "load" && x.buffer === buffer ? body.result : x,
+  );
   const merged: Reduce = { ...body, dtype: epilogue.dtype, result: epilogue };
-  const stage: Stage = { ...e, name: `${r.name}.${e.name}`, axes, outs: [{ buffer: eo.buffer, body: merged }], loc: r.loc };
+  const stage: Stage = {
+    ...e,
+    name: `${r.name}.${e.name}`,
+    axes,
+    outs: [{ buffer: eo.buffer, body: merged }],
+    loc: r.loc,
+  };
   return simplifyStage(stage, outer);
 }
 function sameVar(a: TeExpr, b: TeExpr): boolean {
-  return a === b || (a.kind === "var" && b.kind === "var" && a.name === b.name) || (a.kind === "const" && b.kind === "const" && a.value === b.value);
+  return (
+    a === b ||
+    (a.kind === "var" && b.kind === "var" && a.name === b.name) ||
+    (a.kind === "const" && b.kind === "const" && a.value === b.value)
+  );
 }
 
 /** Drops stages and kernels whose results nobody reads. */
@@ -279,30 +337,48 @@ export function eliminateDead(p: TeProgram): TeProgram {
       const b = now.buffers.get(id)!;
       return live.has(id) || (b.inside !== undefined && lively(b.inside.of));
     };
-    for (const b of now.buffers.values()) if (b.inside && live.has(b.id)) { let x = b; while (x.inside) { live.add(x.inside.of); x = now.buffers.get(x.inside.of)!; } }
-    let dropped = false;
-    const prune = (list: readonly TeAction[]): TeAction[] => list.flatMap((a): TeAction[] => {
-      switch (a.kind) {
-        case "call": {
-          const { writes } = accesses(a);
-          const keep = [...writes].some(lively);
-          if (!keep) { dropped = true; return []; }
-          return [a];
+    for (const b of now.buffers.values())
+      if (b.inside && live.has(b.id)) {
+        let x = b;
+        while (x.inside) {
+          live.add(x.inside.of);
+          x = now.buffers.get(x.inside.of)!;
         }
-        case "loop": {
-          const body = prune(a.body);
-          if (body.length === 0) { dropped = true; return []; }
-          return [{ ...a, body }];
-        }
-        case "if": {
-          const then = prune(a.then);
-          const otherwise = prune(a.otherwise);
-          if (then.length + otherwise.length === 0) { dropped = true; return []; }
-          return [{ ...a, then, otherwise }];
-        }
-        default: return [a];
       }
-    });
+    let dropped = false;
+    const prune = (list: readonly TeAction[]): TeAction[] =>
+      list.flatMap((a): TeAction[] => {
+        switch (a.kind) {
+          case "call": {
+            const { writes } = accesses(a);
+            const keep = [...writes].some(lively);
+            if (!keep) {
+              dropped = true;
+              return [];
+            }
+            return [a];
+          }
+          case "loop": {
+            const body = prune(a.body);
+            if (body.length === 0) {
+              dropped = true;
+              return [];
+            }
+            return [{ ...a, body }];
+          }
+          case "if": {
+            const then = prune(a.then);
+            const otherwise = prune(a.otherwise);
+            if (then.length + otherwise.length === 0) {
+              dropped = true;
+              return [];
+            }
+            return [{ ...a, then, otherwise }];
+          }
+          default:
+            return [a];
+        }
+      });
     const actions = prune(now.actions);
     now = { ...now, actions };
     if (!dropped) return trim(now);
@@ -319,7 +395,10 @@ function trim(p: TeProgram): TeProgram {
   });
   for (const id of [...named]) {
     let b = p.buffers.get(id)!;
-    while (b.inside) { named.add(b.inside.of); b = p.buffers.get(b.inside.of)!; }
+    while (b.inside) {
+      named.add(b.inside.of);
+      b = p.buffers.get(b.inside.of)!;
+    }
   }
   return {
     ...p,

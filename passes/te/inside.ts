@@ -1,17 +1,23 @@
 // Writes in place what would be copied: the parts of a concat into the whole, the interior of a padded buffer into its frame.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { type Const, ofDim, toDim } from "../../src/ir/expr.ts";
-import { type Kernel, type LoopExpr, seq, type Stmt } from "../../src/ir/loops.ts";
+import { type Kernel, type LoopExpr, type Stmt, seq } from "../../src/ir/loops.ts";
 import { accesses } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
 import { factsOf, isPad } from "./inline.ts";
 
-type Pad = { readonly stage: Stage; readonly from: BufferId; readonly to: BufferId; readonly before: readonly Dim[]; readonly fill: Const };
+type Pad = {
+  readonly stage: Stage;
+  readonly from: BufferId;
+  readonly to: BufferId;
+  readonly before: readonly Dim[];
+  readonly fill: Const;
+};
 
 export function placeInside(p: TeProgram): TeProgram {
   const facts = factsOf(p);
@@ -25,8 +31,14 @@ export function placeInside(p: TeProgram): TeProgram {
     const pads: Pad[] = [];
     for (const a of list) {
       if (a.kind === "loop") walk(a.body);
-      else if (a.kind === "if") { walk(a.then); walk(a.otherwise); }
-      const stage = a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
+      else if (a.kind === "if") {
+        walk(a.then);
+        walk(a.otherwise);
+      }
+      const stage =
+        a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
+          ? a.call.group.stages[0]!
+          : null;
       if (stage) {
         const copied = copyIntoPart(stage, buffers);
         if (copied !== null && movable(copied, producer)) {
@@ -45,14 +57,31 @@ export function placeInside(p: TeProgram): TeProgram {
     for (const [from, group] of bySource) {
       if (!movable(from, producer)) continue;
       const widest = group.find((x) => group.every((y) => y === x || covers(x, y, buffers, ranges))) ?? group[0]!;
-      if (buffers.get(widest.to)!.scope !== "arena" || buffers.get(widest.to)!.inside || facts.mutable.has(widest.to)) continue;
-      buffers.set(from, { ...buffers.get(from)!, inside: { of: widest.to, offset: widest.before, step: widest.before.map(() => D.one) } });
+      if (buffers.get(widest.to)!.scope !== "arena" || buffers.get(widest.to)!.inside || facts.mutable.has(widest.to))
+        continue;
+      buffers.set(from, {
+        ...buffers.get(from)!,
+        inside: { of: widest.to, offset: widest.before, step: widest.before.map(() => D.one) },
+      });
       dropped.add(widest.stage);
       const at = producer.get(from)!;
       frames.set(at, [...(frames.get(at) ?? []), { pad: widest, action: frame(widest, buffers) }]);
       for (const y of group) {
-        if (y === widest || !covers(widest, y, buffers, ranges) || buffers.get(y.to)!.inside || buffers.get(y.to)!.scope !== "arena") continue;
-        buffers.set(y.to, { ...buffers.get(y.to)!, inside: { of: widest.to, offset: widest.before.map((b, k) => D.sub(b, y.before[k]!)), step: widest.before.map(() => D.one) } });
+        if (
+          y === widest ||
+          !covers(widest, y, buffers, ranges) ||
+          buffers.get(y.to)!.inside ||
+          buffers.get(y.to)!.scope !== "arena"
+        )
+          continue;
+        buffers.set(y.to, {
+          ...buffers.get(y.to)!,
+          inside: {
+            of: widest.to,
+            offset: widest.before.map((b, k) => D.sub(b, y.before[k]!)),
+            step: widest.before.map(() => D.one),
+          },
+        });
         dropped.add(y.stage);
       }
     }
@@ -65,13 +94,14 @@ export function placeInside(p: TeProgram): TeProgram {
   };
   walk(p.actions);
   if (dropped.size === 0) return p;
-  const rebuild = (list: readonly TeAction[]): TeAction[] => list.flatMap((a): TeAction[] => {
-    const after = (frames.get(a) ?? []).map((f) => f.action);
-    if (a.kind === "loop") return [{ ...a, body: rebuild(a.body) }, ...after];
-    if (a.kind === "if") return [{ ...a, then: rebuild(a.then), otherwise: rebuild(a.otherwise) }, ...after];
-    if (a.kind === "call" && a.call.kind === "group" && a.call.group.stages.some((s) => dropped.has(s))) return after;
-    return [a, ...after];
-  });
+  const rebuild = (list: readonly TeAction[]): TeAction[] =>
+    list.flatMap((a): TeAction[] => {
+      const after = (frames.get(a) ?? []).map((f) => f.action);
+      if (a.kind === "loop") return [{ ...a, body: rebuild(a.body) }, ...after];
+      if (a.kind === "if") return [{ ...a, then: rebuild(a.then), otherwise: rebuild(a.otherwise) }, ...after];
+      if (a.kind === "call" && a.call.kind === "group" && a.call.group.stages.some((s) => dropped.has(s))) return after;
+      return [a, ...after];
+    });
   return { ...p, buffers, actions: rebuild(p.actions) };
 }
 
@@ -79,7 +109,9 @@ export function placeInside(p: TeProgram): TeProgram {
 function copyIntoPart(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): BufferId | null {
   const o = s.outs[0]!;
   if (s.outs.length !== 1 || s.scan !== null || o.body.kind !== "load" || !buffers.get(o.buffer)!.inside) return null;
-  const identity = o.body.index.every((i, k) => (i.kind === "var" && i.name === s.axes[k]!.name) || (i.kind === "const" && s.axes[k]!.extent === D.one));
+  const identity = o.body.index.every(
+    (i, k) => (i.kind === "var" && i.name === s.axes[k]!.name) || (i.kind === "const" && s.axes[k]!.extent === D.one),
+  );
   const x = buffers.get(o.body.buffer)!;
   return identity && x.shape.length === s.axes.length && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
 }
@@ -113,10 +145,13 @@ function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): Pad | null {
 function covers(x: Pad, y: Pad, buffers: ReadonlyMap<BufferId, Buffer>, ranges: D.Ranges): boolean {
   const [X, Y] = [buffers.get(x.to)!, buffers.get(y.to)!];
   const src = buffers.get(x.from)!;
-  return Object.is(x.fill.value, y.fill.value) && x.before.every((b, k) => {
-    const after = (p: Pad, o: Buffer): Dim => D.sub(D.sub(o.shape[k]!, p.before[k]!), src.shape[k]!);
-    return D.atMost(y.before[k]!, b, ranges) && D.atMost(after(y, Y), after(x, X), ranges);
-  });
+  return (
+    Object.is(x.fill.value, y.fill.value) &&
+    x.before.every((b, k) => {
+      const after = (p: Pad, o: Buffer): Dim => D.sub(D.sub(o.shape[k]!, p.before[k]!), src.shape[k]!);
+      return D.atMost(y.before[k]!, b, ranges) && D.atMost(after(y, Y), after(x, X), ranges);
+    })
+  );
 }
 
 /** A kernel that fills what lies around the interior: for each padded axis the slabs before and after it. */
@@ -128,20 +163,52 @@ function frame(p: Pad, buffers: ReadonlyMap<BufferId, Buffer>): TeAction {
   let n = 0;
   for (let k = 0; k < rank; k++) {
     const end = D.add(p.before[k]!, src.shape[k]!);
-    for (const [lo, count] of [[D.zero, p.before[k]!], [end, D.sub(out.shape[k]!, end)]] as const) {
+    for (const [lo, count] of [
+      [D.zero, p.before[k]!],
+      [end, D.sub(out.shape[k]!, end)],
+    ] as const) {
       if (count === D.zero) continue;
       // Axes before k cover the interior only, those after k everything: each element once.
-      const ranges = out.shape.map((d, j) => (j < k ? { lo: p.before[j]!, count: src.shape[j]! } : j === k ? { lo, count } : { lo: D.zero, count: d }));
+      const ranges = out.shape.map((d, j) =>
+        j < k ? { lo: p.before[j]!, count: src.shape[j]! } : j === k ? { lo, count } : { lo: D.zero, count: d },
+      );
       const names = ranges.map(() => `f${n++}`);
       // Channels (the axes that are not padded) innermost: that is where they lie when it matters.
-      const order = [...ranges.keys()].sort((x, y) => Number(padded(p, buffers, y)) - Number(padded(p, buffers, x)) || x - y).filter((j) => ranges[j]!.count !== D.one);
+      const order = [...ranges.keys()]
+        .sort((x, y) => Number(padded(p, buffers, y)) - Number(padded(p, buffers, x)) || x - y)
+        .filter((j) => ranges[j]!.count !== D.one);
       const last = order[order.length - 1];
       const run = last === undefined ? D.zero : ranges[last]!.count;
       const vector = run.kind === "int" && run.value % 4 === 0 && run.value > 4;
-      const index = ranges.map((r, j): LoopExpr => ofDim(D.add(r.lo, r.count === D.one ? D.zero : D.sym(names[j]!), vector && j === last ? D.sym(`${names[j]}i`) : D.zero)) as LoopExpr);
+      const index = ranges.map(
+        (r, j): LoopExpr =>
+          ofDim(
+            D.add(
+              r.lo,
+              r.count === D.one ? D.zero : D.sym(names[j]!),
+              vector && j === last ? D.sym(`${names[j]}i`) : D.zero,
+            ),
+          ) as LoopExpr,
+      );
       let body: Stmt = { kind: "store", buffer: out.id, dtype: out.dtype, index, value: p.fill };
-      if (vector) body = { kind: "for", v: `${names[last!]}i`, extent: { kind: "const", dtype: "i32", value: 4 }, step: 1, loop: "vector", body };
-      for (const j of [...order].reverse()) body = { kind: "for", v: names[j]!, extent: ofDim(ranges[j]!.count) as LoopExpr, step: vector && j === last ? 4 : 1, loop: "serial", body };
+      if (vector)
+        body = {
+          kind: "for",
+          v: `${names[last!]}i`,
+          extent: { kind: "const", dtype: "i32", value: 4 },
+          step: 1,
+          loop: "vector",
+          body,
+        };
+      for (const j of [...order].reverse())
+        body = {
+          kind: "for",
+          v: names[j]!,
+          extent: ofDim(ranges[j]!.count) as LoopExpr,
+          step: vector && j === last ? 4 : 1,
+          loop: "serial",
+          body,
+        };
       slabs.push(body);
     }
   }

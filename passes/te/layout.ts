@@ -19,7 +19,10 @@ const volume = (s: Stage): number => {
   return [...s.axes, ...(body.kind === "reduce" ? body.axes : [])].reduce((n, a) => n * size(a.extent), 1);
 };
 
-export function layoutOrders(p: TeProgram, target: TargetInfo): { program: TeProgram; orders: ReadonlyMap<BufferId, readonly number[]> } {
+export function layoutOrders(
+  p: TeProgram,
+  target: TargetInfo,
+): { program: TeProgram; orders: ReadonlyMap<BufferId, readonly number[]> } {
   if (target.gpu) return { program: p, orders: new Map() };
   const facts = factsOf(p);
   const parent = new Map<BufferId, BufferId>();
@@ -30,7 +33,9 @@ export function layoutOrders(p: TeProgram, target: TargetInfo): { program: TePro
     parent.set(id, r);
     return r;
   };
-  const join = (a: BufferId, b: BufferId): void => { parent.set(find(a), find(b)); };
+  const join = (a: BufferId, b: BufferId): void => {
+    parent.set(find(a), find(b));
+  };
   const buffer = (id: BufferId): Buffer => must(p.buffers.get(id), `buffer ${id}`);
   const rootPart = (id: BufferId): BufferId => {
     const b = buffer(id);
@@ -43,7 +48,9 @@ export function layoutOrders(p: TeProgram, target: TargetInfo): { program: TePro
   for (const b of p.buffers.values()) if (b.inside) join(b.id, b.inside.of);
   const votes = new Map<BufferId, Map<number, number>>();
   const pending: { id: BufferId; dim: number; weight: number }[] = [];
-  const vote = (id: BufferId, dim: number, weight: number): void => { if (dim >= 0) pending.push({ id, dim, weight }); };
+  const vote = (id: BufferId, dim: number, weight: number): void => {
+    if (dim >= 0) pending.push({ id, dim, weight });
+  };
   visitActions(p.actions, (a) => {
     if (a.kind !== "call" || a.call.kind !== "group") return;
     for (const s of a.call.group.stages) {
@@ -57,7 +64,11 @@ export function layoutOrders(p: TeProgram, target: TargetInfo): { program: TePro
       const weight = volume(s);
       const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
       if (c && c.n.length > 0) {
-        const ks = c.k.filter((k) => c.b.axes.has(k.name)).map((k) => ({ k, dim: dimOf(c.a, k.name) })).filter((x) => x.dim >= 0).sort((x, y) => size(y.k.extent) - size(x.k.extent));
+        const ks = c.k
+          .filter((k) => c.b.axes.has(k.name))
+          .map((k) => ({ k, dim: dimOf(c.a, k.name) }))
+          .filter((x) => x.dim >= 0)
+          .sort((x, y) => size(y.k.extent) - size(x.k.extent));
         if (ks[0]) vote(c.a.load.buffer, ks[0].dim, weight);
         const n = [...c.n].sort((x, y) => size(y.extent) - size(x.extent))[0]!;
         vote(o.buffer, s.axes.indexOf(n), weight);
@@ -99,14 +110,27 @@ function sameElement(l: Extract<TeExpr, { kind: "load" }>, s: Stage): boolean {
   });
 }
 /** A window over some axes: the largest axis that it does not touch wants to be innermost. */
-function windowVote(s: Stage, r: Reduce, weight: number, vote: (id: BufferId, dim: number, weight: number) => void): void {
+function windowVote(
+  s: Stage,
+  r: Reduce,
+  weight: number,
+  vote: (id: BufferId, dim: number, weight: number) => void,
+): void {
   const reduced = new Set(r.axes.filter((a) => a.extent !== D.one).map((a) => a.name));
   const out = s.outs[0]!.buffer;
   for (const l of loadsOf(r.update[0]!)) {
     if (l.index.length !== s.axes.length) continue;
-    const touched = l.index.filter((i) => { const d = toDim(i); return d !== null && [...D.symbolsOf(d)].some((x) => reduced.has(x)); }).length;
+    const touched = l.index.filter((i) => {
+      const d = toDim(i);
+      return d !== null && [...D.symbolsOf(d)].some((x) => reduced.has(x));
+    }).length;
     if (touched < 2) continue;
-    const free = s.axes.map((a, k) => ({ a, k })).filter(({ a, k }) => { const d = toDim(l.index[k]!); return d?.kind === "sym" && d.id === a.name; });
+    const free = s.axes
+      .map((a, k) => ({ a, k }))
+      .filter(({ a, k }) => {
+        const d = toDim(l.index[k]!);
+        return d?.kind === "sym" && d.id === a.name;
+      });
     const best = free.sort((x, y) => size(y.a.extent) - size(x.a.extent) || y.k - x.k)[0];
     if (!best || size(best.a.extent) < 2) continue;
     vote(l.buffer, best.k, weight);
@@ -115,11 +139,19 @@ function windowVote(s: Stage, r: Reduce, weight: number, vote: (id: BufferId, di
 }
 
 /** Where a stage reads or writes an input or output in an order that it cannot work with, a copy stands between. */
-function copiesAtEdges(p: TeProgram, fixed: (id: BufferId) => boolean, buffer: (id: BufferId) => Buffer, orders: Map<BufferId, readonly number[]>): TeProgram {
+function copiesAtEdges(
+  p: TeProgram,
+  fixed: (id: BufferId) => boolean,
+  buffer: (id: BufferId) => Buffer,
+  orders: Map<BufferId, readonly number[]>,
+): TeProgram {
   const buffers = new Map(p.buffers);
   let next = Math.max(0, ...[...buffers.keys()].map((k) => k + 1));
   let nextStage = 0;
-  visitActions(p.actions, (a) => { if (a.kind === "call" && a.call.kind === "group") for (const s of a.call.group.stages) nextStage = Math.max(nextStage, s.id + 1); });
+  visitActions(p.actions, (a) => {
+    if (a.kind === "call" && a.call.kind === "group")
+      for (const s of a.call.group.stages) nextStage = Math.max(nextStage, s.id + 1);
+  });
   const made = new Map<string, BufferId>();
   const temp = (like: Buffer, dim: number): BufferId => {
     const id = next++ as BufferId;
@@ -130,45 +162,88 @@ function copiesAtEdges(p: TeProgram, fixed: (id: BufferId) => boolean, buffer: (
   };
   const copy = (from: Buffer, to: BufferId, like: Stage): TeAction => {
     const axes = from.shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
-    const stage: Stage = { id: nextStage++ as never, name: "Layout", axes, scan: null, loc: like.loc, outs: [{ buffer: to, body: { kind: "load", dtype: from.dtype, buffer: from.id, index: axes.map((x) => ({ kind: "var", dtype: "i32", name: x.name })) } }] };
+    const stage: Stage = {
+      id: nextStage++ as never,
+      name: "Layout",
+      axes,
+      scan: null,
+      loc: like.loc,
+      outs: [
+        {
+          buffer: to,
+          body: {
+            kind: "load",
+            dtype: from.dtype,
+            buffer: from.id,
+            index: axes.map((x) => ({ kind: "var", dtype: "i32", name: x.name })),
+          },
+        },
+      ],
+    };
     return { kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } };
   };
-  const walk = (list: readonly TeAction[]): TeAction[] => list.flatMap((a): TeAction[] => {
-    if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
-    if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
-    if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-    let s = a.call.group.stages[0]!;
-    const o = s.outs[0]!;
-    if (o.body.kind !== "reduce" || s.outs.length !== 1) return [a];
-    const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
-    if (!c || c.n.length === 0 || volume(s) < 4096) return [a];
-    const before: TeAction[] = [];
-    const after: TeAction[] = [];
-    const x = buffer(c.a.load.buffer);
-    const ks = c.k.filter((k) => c.b.axes.has(k.name)).map((k) => ({ k, dim: dimOf(c.a, k.name) })).filter((y) => y.dim >= 0).sort((y, z) => size(z.k.extent) - size(y.k.extent));
-    const kd = ks[0]?.dim ?? -1;
-    // Only where the summed axis is not already innermost, and other axes move between its elements.
-    if (x.scope === "io" && !x.inside && kd >= 0 && kd !== x.shape.length - 1 && x.shape.length > 2 && x.shape.slice(kd + 1).some((d) => d !== D.one)) {
-      const key = `${x.id}:${kd}`;
-      let id = made.get(key);
-      if (id === undefined) {
-        id = temp(x, kd);
-        made.set(key, id);
-        before.push(copy(x, id, s));
+  const walk = (list: readonly TeAction[]): TeAction[] =>
+    list.flatMap((a): TeAction[] => {
+      if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
+      if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
+      if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
+      let s = a.call.group.stages[0]!;
+      const o = s.outs[0]!;
+      if (o.body.kind !== "reduce" || s.outs.length !== 1) return [a];
+      const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
+      if (!c || c.n.length === 0 || volume(s) < 4096) return [a];
+      const before: TeAction[] = [];
+      const after: TeAction[] = [];
+      const x = buffer(c.a.load.buffer);
+      const ks = c.k
+        .filter((k) => c.b.axes.has(k.name))
+        .map((k) => ({ k, dim: dimOf(c.a, k.name) }))
+        .filter((y) => y.dim >= 0)
+        .sort((y, z) => size(z.k.extent) - size(y.k.extent));
+      const kd = ks[0]?.dim ?? -1;
+      // Only where the summed axis is not already innermost, and other axes move between its elements.
+      if (
+        x.scope === "io" &&
+        !x.inside &&
+        kd >= 0 &&
+        kd !== x.shape.length - 1 &&
+        x.shape.length > 2 &&
+        x.shape.slice(kd + 1).some((d) => d !== D.one)
+      ) {
+        const key = `${x.id}:${kd}`;
+        let id = made.get(key);
+        if (id === undefined) {
+          id = temp(x, kd);
+          made.set(key, id);
+          before.push(copy(x, id, s));
+        }
+        const to = id;
+        s = {
+          ...s,
+          outs: [
+            {
+              ...o,
+              body: mapExpr<TeExpr>(o.body, (e) => (e.kind === "load" && e.buffer === x.id ? { ...e, buffer: to } : e)),
+            },
+          ],
+        };
       }
-      const to = id;
-      s = { ...s, outs: [{ ...o, body: mapExpr<TeExpr>(o.body, (e) => (e.kind === "load" && e.buffer === x.id ? { ...e, buffer: to } : e)) }] };
-    }
-    const n = [...c.n].sort((y, z) => size(z.extent) - size(y.extent))[0]!;
-    const nd = s.axes.indexOf(n);
-    const y = buffer(o.buffer);
-    if (fixed(y.id) && y.scope === "io" && nd !== y.shape.length - 1 && size(n.extent) >= 4 && y.shape.slice(nd + 1).some((d) => d !== D.one)) {
-      const id = temp(y, nd);
-      s = { ...s, outs: [{ ...s.outs[0]!, buffer: id }] };
-      after.push(copy({ ...y, id }, y.id, s));
-    }
-    return [...before, { kind: "call", call: { kind: "group", group: { root: s.id, stages: [s] } } }, ...after];
-  });
+      const n = [...c.n].sort((y, z) => size(z.extent) - size(y.extent))[0]!;
+      const nd = s.axes.indexOf(n);
+      const y = buffer(o.buffer);
+      if (
+        fixed(y.id) &&
+        y.scope === "io" &&
+        nd !== y.shape.length - 1 &&
+        size(n.extent) >= 4 &&
+        y.shape.slice(nd + 1).some((d) => d !== D.one)
+      ) {
+        const id = temp(y, nd);
+        s = { ...s, outs: [{ ...s.outs[0]!, buffer: id }] };
+        after.push(copy({ ...y, id }, y.id, s));
+      }
+      return [...before, { kind: "call", call: { kind: "group", group: { root: s.id, stages: [s] } } }, ...after];
+    });
   const actions = walk(p.actions);
   return { ...p, buffers, actions };
 }

@@ -7,10 +7,14 @@ import { mapExpr, visitActions } from "../../src/ir/rewrite.ts";
 import { type Buffer, dense, type Storage } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
-import { type Contraction, contractionOf, dimOf } from "./contraction.ts";
 import { tileOf, vectorAxis } from "../schedule/tile.ts";
+import { type Contraction, contractionOf, dimOf } from "./contraction.ts";
 
-export function packOperands(p: TeProgram, orders: ReadonlyMap<BufferId, readonly number[]>, target: TargetInfo): TeProgram {
+export function packOperands(
+  p: TeProgram,
+  orders: ReadonlyMap<BufferId, readonly number[]>,
+  target: TargetInfo,
+): TeProgram {
   if (target.gpu) return p;
   const buffers = new Map(p.buffers);
   const constants = new Map(p.constants);
@@ -20,11 +24,18 @@ export function packOperands(p: TeProgram, orders: ReadonlyMap<BufferId, readonl
   const uses = new Map<BufferId, number>();
   visitActions(p.actions, (a) => {
     if (a.kind !== "call") return;
-    if (a.call.kind === "kernel") { for (const x of a.call.args) uses.set(x, (uses.get(x) ?? 0) + 2); return; }
+    if (a.call.kind === "kernel") {
+      for (const x of a.call.args) uses.set(x, (uses.get(x) ?? 0) + 2);
+      return;
+    }
     for (const s of a.call.group.stages) {
       nextStage = Math.max(nextStage, s.id + 1);
       const seen = new Set<BufferId>();
-      for (const o of s.outs) mapExpr<TeExpr>(o.body, (e) => { if (e.kind === "load") seen.add(e.buffer); return e; });
+      for (const o of s.outs)
+        mapExpr<TeExpr>(o.body, (e) => {
+          if (e.kind === "load") seen.add(e.buffer);
+          return e;
+        });
       for (const x of seen) uses.set(x, (uses.get(x) ?? 0) + 1);
     }
   });
@@ -37,7 +48,16 @@ export function packOperands(p: TeProgram, orders: ReadonlyMap<BufferId, readonl
     if (!storage) return { before: [], stage: s };
     const key = `${b.id} ${JSON.stringify([storage.strides.map((d) => d.key), storage.blocks.map((x) => [x.axis, x.by, x.stride.key])])}`;
     const old = packed.get(key);
-    const use = (id: BufferId): Stage => (id === b.id ? s : { ...s, outs: s.outs.map((o) => ({ ...o, body: mapExpr<TeExpr>(o.body, (e) => (e.kind === "load" && e.buffer === b.id ? { ...e, buffer: id } : e)) })) });
+    const use = (id: BufferId): Stage =>
+      id === b.id
+        ? s
+        : {
+            ...s,
+            outs: s.outs.map((o) => ({
+              ...o,
+              body: mapExpr<TeExpr>(o.body, (e) => (e.kind === "load" && e.buffer === b.id ? { ...e, buffer: id } : e)),
+            })),
+          };
     if (old !== undefined) return { before: [], stage: use(old) };
     if (b.scope === "weights") {
       if (b.inside || b.storage) return { before: [], stage: s };
@@ -56,22 +76,49 @@ export function packOperands(p: TeProgram, orders: ReadonlyMap<BufferId, readonl
     const { inside: _i, ...rest } = b;
     buffers.set(id, { ...rest, id, name: `${b.name}.panels`, scope: "arena", storage });
     const axes = b.shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
-    const copy: Stage = { id: nextStage++ as never, name: "Pack", axes, scan: null, loc: s.loc, outs: [{ buffer: id, body: { kind: "load", dtype: b.dtype, buffer: b.id, index: axes.map((x) => ({ kind: "var", dtype: "i32", name: x.name })) } }] };
-    return { before: [{ kind: "call", call: { kind: "group", group: { root: copy.id, stages: [copy] } } }], stage: use(id) };
+    const copy: Stage = {
+      id: nextStage++ as never,
+      name: "Pack",
+      axes,
+      scan: null,
+      loc: s.loc,
+      outs: [
+        {
+          buffer: id,
+          body: {
+            kind: "load",
+            dtype: b.dtype,
+            buffer: b.id,
+            index: axes.map((x) => ({ kind: "var", dtype: "i32", name: x.name })),
+          },
+        },
+      ],
+    };
+    return {
+      before: [{ kind: "call", call: { kind: "group", group: { root: copy.id, stages: [copy] } } }],
+      stage: use(id),
+    };
   };
-  const walk = (list: readonly TeAction[]): TeAction[] => list.flatMap((a): TeAction[] => {
-    if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
-    if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
-    if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-    const r = stage(a.call.group.stages[0]!);
-    return [...r.before, { kind: "call", call: { kind: "group", group: { root: r.stage.id, stages: [r.stage] } } }];
-  });
+  const walk = (list: readonly TeAction[]): TeAction[] =>
+    list.flatMap((a): TeAction[] => {
+      if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
+      if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
+      if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
+      const r = stage(a.call.group.stages[0]!);
+      return [...r.before, { kind: "call", call: { kind: "group", group: { root: r.stage.id, stages: [r.stage] } } }];
+    });
   const actions = walk(p.actions);
   return { ...p, buffers, constants, actions };
 }
 
 /** The panel storage of operand b: other axes outermost, then blocks of N, then the summed axes as a walks them, then N within a block. */
-function panelStorage(c: Contraction, b: Buffer, orders: ReadonlyMap<BufferId, readonly number[]>, buffer: (id: BufferId) => Buffer, target: TargetInfo): Storage | null {
+function panelStorage(
+  c: Contraction,
+  b: Buffer,
+  orders: ReadonlyMap<BufferId, readonly number[]>,
+  buffer: (id: BufferId) => Buffer,
+  target: TargetInfo,
+): Storage | null {
   const axis = vectorAxis(c);
   if (c.n.length === 0) return channelsLast(c, b);
   if (!axis) return null;
@@ -82,22 +129,40 @@ function panelStorage(c: Contraction, b: Buffer, orders: ReadonlyMap<BufferId, r
   const width = tileOf(c, target).n;
   const a = buffer(c.a.load.buffer);
   const aStorage = a.storage ?? (a.inside ? null : dense(a.shape, orders.get(a.id)));
-  const aOrder = aStorage ? [...a.shape.keys()].sort((x, y) => (D.known(aStorage.strides[y]!) ?? 1e9 - y) - (D.known(aStorage.strides[x]!) ?? 1e9 - x) || x - y) : (orders.get(rootOf(a, buffer).id) ?? [...a.shape.keys()]);
+  const aOrder = aStorage
+    ? [...a.shape.keys()].sort(
+        (x, y) => (D.known(aStorage.strides[y]!) ?? 1e9 - y) - (D.known(aStorage.strides[x]!) ?? 1e9 - x) || x - y,
+      )
+    : (orders.get(rootOf(a, buffer).id) ?? [...a.shape.keys()]);
   const place = (name: string): number => {
     const dim = c.a.index.findIndex((d) => D.symbolsOf(d).has(name as never));
     return dim < 0 ? -1 : aOrder.indexOf(dim);
   };
-  const ks = [...b.shape.keys()].filter((k) => k !== nd && c.k.some((x) => c.b.index[k]!.kind === "sym" && (c.b.index[k] as { id: string }).id === x.name));
+  const ks = [...b.shape.keys()].filter(
+    (k) => k !== nd && c.k.some((x) => c.b.index[k]!.kind === "sym" && (c.b.index[k] as { id: string }).id === x.name),
+  );
   const others = [...b.shape.keys()].filter((k) => k !== nd && !ks.includes(k));
   ks.sort((x, y) => place((c.b.index[x] as { id: string }).id) - place((c.b.index[y] as { id: string }).id) || x - y);
   const strides: D.Dim[] = b.shape.map(() => D.zero);
   const blocked = n.kind !== "int" || n.value > width;
   let at: D.Dim = blocked ? D.int(width) : n;
-  for (const k of [...ks].reverse()) { strides[k] = at; at = D.mul(at, b.shape[k]!); }
+  for (const k of [...ks].reverse()) {
+    strides[k] = at;
+    at = D.mul(at, b.shape[k]!);
+  }
   strides[nd] = blocked ? at : D.one;
   if (blocked) at = D.mul(at, D.ceildiv(n, D.int(width)));
-  for (const k of [...others].reverse()) { strides[k] = at; at = D.mul(at, b.shape[k]!); }
-  return { root: null, offset: D.zero, strides, blocks: blocked ? [{ axis: nd, by: width, stride: D.one }] : [], size: at };
+  for (const k of [...others].reverse()) {
+    strides[k] = at;
+    at = D.mul(at, b.shape[k]!);
+  }
+  return {
+    root: null,
+    offset: D.zero,
+    strides,
+    blocks: blocked ? [{ axis: nd, by: width, stride: D.one }] : [],
+    size: at,
+  };
 }
 function rootOf(b: Buffer, buffer: (id: BufferId) => Buffer): Buffer {
   return b.inside ? rootOf(buffer(b.inside.of), buffer) : b;
@@ -115,7 +180,8 @@ function paysToCopy(c: Contraction, b: Buffer, orders: ReadonlyMap<BufferId, rea
   const axis = vectorAxis(c)!;
   const nd = dimOf(c.b, axis.name);
   const s = b.storage ?? (b.inside ? null : dense(b.shape, orders.get(b.id)));
-  const known = (axes: readonly { readonly extent: D.Dim }[]): number => axes.reduce((x, a) => x * (D.known(a.extent) ?? 64), 1);
+  const known = (axes: readonly { readonly extent: D.Dim }[]): number =>
+    axes.reduce((x, a) => x * (D.known(a.extent) ?? 64), 1);
   if (known(c.m) < 4) return false;
   if (!s || s.strides[nd] !== D.one) return true;
   return known(c.k) * known(c.n) >= 8192 && known(c.m) >= 16;

@@ -2,8 +2,8 @@
 // which constants are packed. One pass, by what the stages want; a copy where wishes conflict.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim, Ranges } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import { visitActions } from "../../src/ir/rewrite.ts";
 import { axisRanges } from "../../src/ir/simplify.ts";
@@ -12,9 +12,9 @@ import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import type { Stage, TeProgram } from "../../src/ir/te.ts";
 import { affine } from "./access.ts";
-import { layoutOrders } from "./layout.ts";
 import { factsOf, mapStages } from "./inline.ts";
 import { placeInside } from "./inside.ts";
+import { layoutOrders } from "./layout.ts";
 import { packOperands } from "./pack.ts";
 
 export function chooseStorage(p: TeProgram, target: TargetInfo): TeProgram {
@@ -44,14 +44,23 @@ function insideOf(of: Buffer, at: NonNullable<Buffer["inside"]>): Storage {
   const s = must(of.storage, "the storage of the whole");
   // Offsets are relative to the whole; its own place in a further root is the next hop's.
   const origin = linear({ ...s, offset: D.zero }, at.offset);
-  return { root: of.id, offset: origin, strides: s.strides.map((x, k) => D.mul(x, at.step[k]!)), blocks: [], size: D.zero };
+  return {
+    root: of.id,
+    offset: origin,
+    strides: s.strides.map((x, k) => D.mul(x, at.step[k]!)),
+    blocks: [],
+    size: D.zero,
+  };
 }
 
 /**
  * Copies that need not be made: an output that is the input's elements at other indices is a view when its elements lie at regular
  * distances in the input's memory (reshapes, transposes, slices). A view of a buffer whose order is free may choose that order.
  */
-function makeViews(p: TeProgram, orders: ReadonlyMap<BufferId, readonly number[]>): { program: TeProgram; orders: ReadonlyMap<BufferId, readonly number[]> } {
+function makeViews(
+  p: TeProgram,
+  orders: ReadonlyMap<BufferId, readonly number[]>,
+): { program: TeProgram; orders: ReadonlyMap<BufferId, readonly number[]> } {
   const facts = factsOf(p);
   const outer = rangesOf(p.symbols);
   const buffers = new Map(p.buffers);
@@ -64,7 +73,15 @@ function makeViews(p: TeProgram, orders: ReadonlyMap<BufferId, readonly number[]
     if (b.storage) return b.storage.root === null ? b.storage : { ...b.storage, root: null, offset: D.zero };
     if (b.inside) {
       const of = storageNow(b.inside.of);
-      return of && { root: null, offset: D.zero, strides: of.strides.map((x, k) => D.mul(x, b.inside!.step[k]!)), blocks: [], size: D.zero };
+      return (
+        of && {
+          root: null,
+          offset: D.zero,
+          strides: of.strides.map((x, k) => D.mul(x, b.inside!.step[k]!)),
+          blocks: [],
+          size: D.zero,
+        }
+      );
     }
     return dense(b.shape, now.get(id));
   };
@@ -74,7 +91,8 @@ function makeViews(p: TeProgram, orders: ReadonlyMap<BufferId, readonly number[]
     const o = s.outs[0]!;
     if (s.outs.length !== 1 || s.scan !== null || o.body.kind !== "load") return;
     const [out, x] = [must(buffers.get(o.buffer), "out"), must(buffers.get(o.body.buffer), "in")];
-    if (facts.mutable.has(out.id) || facts.mutable.has(x.id) || out.inside || out.storage || facts.hasParts.has(out.id)) return;
+    if (facts.mutable.has(out.id) || facts.mutable.has(x.id) || out.inside || out.storage || facts.hasParts.has(out.id))
+      return;
     const index = o.body.index.map((i) => toDim(i));
     if (!index.every((d) => d !== null)) return;
     const at = (storage: Storage): Storage | null => viewOf(index as Dim[], storage, s, outer);
@@ -92,14 +110,25 @@ function makeViews(p: TeProgram, orders: ReadonlyMap<BufferId, readonly number[]
       now.delete(out.id);
       dropped.add(s);
       // From here on the input's order is settled.
-      if (free && !now.has(x.id)) now.set(x.id, x.shape.map((_, k) => k));
+      if (free && !now.has(x.id))
+        now.set(
+          x.id,
+          x.shape.map((_, k) => k),
+        );
       return;
     }
     // The other way round: an input that nobody else placed yet may be made inside the output.
-    if (out.scope !== "io" || x.scope !== "arena" || x.inside || x.storage || hasPart.has(x.id) || now.has(x.id)) return;
+    if (out.scope !== "io" || x.scope !== "arena" || x.inside || x.storage || hasPart.has(x.id) || now.has(x.id))
+      return;
     const whole = at(dense(x.shape));
     const target = dense(out.shape);
-    if (!whole || whole.offset !== D.zero || !out.shape.every((d, k) => d === D.one || whole.strides[k] === target.strides[k]) || D.product(x.shape) !== D.product(out.shape)) return;
+    if (
+      !whole ||
+      whole.offset !== D.zero ||
+      !out.shape.every((d, k) => d === D.one || whole.strides[k] === target.strides[k]) ||
+      D.product(x.shape) !== D.product(out.shape)
+    )
+      return;
     buffers.set(x.id, { ...x, storage: { ...dense(x.shape), root: out.id } });
     dropped.add(s);
   });
@@ -111,7 +140,13 @@ function viewOf(index: readonly Dim[], storage: Storage, s: Stage, outer: Ranges
   const d = D.simplify(linear(storage, index), axisRanges(s.axes, outer));
   const f = affine(d, s.axes);
   if (f.irregular.size > 0) return null;
-  return { root: null, offset: f.offset, strides: s.axes.map((a) => f.strides.get(a.name) ?? D.zero), blocks: [], size: D.zero };
+  return {
+    root: null,
+    offset: f.offset,
+    strides: s.axes.map((a) => f.strides.get(a.name) ?? D.zero),
+    blocks: [],
+    size: D.zero,
+  };
 }
 /** The order of an input's axes in which a reshape of it would be a view: by the output axis and place value that each index has. */
 function orderFor(index: readonly Dim[], s: Stage): readonly number[] | null {
@@ -125,5 +160,7 @@ function orderFor(index: readonly Dim[], s: Stage): readonly number[] | null {
     return { k, axis: axes[0] ?? -1, place };
   });
   if (!keys.every((x) => x !== null)) return null;
-  return (keys as { k: number; axis: number; place: number }[]).sort((a, b) => a.axis - b.axis || b.place - a.place || a.k - b.k).map((x) => x.k);
+  return (keys as { k: number; axis: number; place: number }[])
+    .sort((a, b) => a.axis - b.axis || b.place - a.place || a.k - b.k)
+    .map((x) => x.k);
 }

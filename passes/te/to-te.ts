@@ -1,11 +1,11 @@
 // Lowers a graph to tensor expressions: one stage or more per node, in order, each over buffers of its own.
 import { assert, InternalError, must } from "../../src/base/assert.ts";
 import type { ValueId } from "../../src/base/brand.ts";
-import { diagnostic, UserError, type Diagnostic } from "../../src/base/diagnostics.ts";
-import * as D from "../../src/ir/dim.ts";
+import { type Diagnostic, diagnostic, UserError } from "../../src/base/diagnostics.ts";
 import type { Dim } from "../../src/ir/dim.ts";
-import * as E from "../../src/ir/expr.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { Expr } from "../../src/ir/expr.ts";
+import * as E from "../../src/ir/expr.ts";
 import type { AnyNode, Graph, Value } from "../../src/ir/graph.ts";
 import { defOf } from "../../src/ir/graph-maker.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
@@ -41,19 +41,34 @@ export function toTe(g: Graph): TeProgram {
     const name = value(g, c.from).name;
     makeTeBuilder(ctx, { ...nothing, loc: { node: name, op: "Output" } }).map(c.to, (i) => E.load(from, i));
   }
-  return { name: g.name, symbols: ctx.symbols, buffers: ctx.buffers, inputs, outputs, constants: ctx.constants, actions: ctx.actions };
+  return {
+    name: g.name,
+    symbols: ctx.symbols,
+    buffers: ctx.buffers,
+    inputs,
+    outputs,
+    constants: ctx.constants,
+    actions: ctx.actions,
+  };
 }
 
 const nothing = {
-  inputs: [], outputs: [], types: { inputs: [], outputs: [] }, knowns: [], wanted: () => true,
-  inline: (): never => { throw new InternalError("no graph here"); },
+  inputs: [],
+  outputs: [],
+  types: { inputs: [], outputs: [] },
+  knowns: [],
+  wanted: () => true,
+  inline: (): never => {
+    throw new InternalError("no graph here");
+  },
 };
 
 function value(g: Graph, id: ValueId): Value {
   return must(g.values.get(id), `value ${id} of graph ${g.name}`);
 }
 function bufferOf(ctx: TeContext, v: Value, scope: Buffer["scope"]): Buffer {
-  if (v.type.kind !== "tensor") throw new UserError([diagnostic("E304", `"${v.name}" is a ${v.type.kind} that remains at run time`)]);
+  if (v.type.kind !== "tensor")
+    throw new UserError([diagnostic("E304", `"${v.name}" is a ${v.type.kind} that remains at run time`)]);
   return ctx.buffer(v.name, v.type.tensor.dtype, v.type.tensor.shape, scope);
 }
 
@@ -87,7 +102,8 @@ class GraphLowering {
       try {
         this.node(n);
       } catch (e) {
-        if (!(e instanceof UserError)) throw new InternalError(`lowering ${n.def.name} "${n.loc.node}": ${(e as Error).message}`, { cause: e });
+        if (!(e instanceof UserError))
+          throw new InternalError(`lowering ${n.def.name} "${n.loc.node}": ${(e as Error).message}`, { cause: e });
         problems.push(...e.diagnostics);
       }
     }
@@ -99,7 +115,9 @@ class GraphLowering {
     const ins = n.inputs.map(typed);
     const outs = n.outputs.map(typed);
     // Buffers of inputs are looked up when asked for: an input that only gave a shape costs nothing.
-    const lazyInputs = lazyList(n.inputs.map((id) => () => (id === null || value(this.g, id).type.kind !== "tensor" ? null : this.buffer(id))));
+    const lazyInputs = lazyList(
+      n.inputs.map((id) => () => (id === null || value(this.g, id).type.kind !== "tensor" ? null : this.buffer(id))),
+    );
     const outputs = n.outputs.map((id, k) => {
       if (id === null) return null;
       const b = this.direct.get(id) ?? bufferOf(this.ctx, must(outs[k], "an output"), "arena");
@@ -116,16 +134,20 @@ class GraphLowering {
       inline: (g, inputs) => inlineGraph(this.ctx, g, inputs),
     });
     switch (def.body.kind) {
-      case "compute": return def.body.compute(b, n as never);
-      case "loops": return def.body.loops(b, n as never);
-      case "control": return def.body.control(b, n as never);
+      case "compute":
+        return def.body.compute(b, n as never);
+      case "loops":
+        return def.body.loops(b, n as never);
+      case "control":
+        return def.body.control(b, n as never);
       case "view": {
         const x = b.input(0);
         const out = must(outputs[0], "the output of a view");
         def.body.bind?.(b, n as never);
         return b.map(out, (i) => E.load(x, reshapeIndex(i, out.shape, x.shape)));
       }
-      case "expand": throw new InternalError(`${def.name} was not expanded`);
+      case "expand":
+        throw new InternalError(`${def.name} was not expanded`);
     }
   }
 }
@@ -137,7 +159,9 @@ function lazyList<T>(makers: readonly (() => T)[]): readonly T[] {
 function inlineGraph(ctx: TeContext, g: Graph, inputs: readonly Buffer[]): readonly Buffer[] {
   for (const s of g.symbols) if (!ctx.symbols.some((x) => x.id === s.id)) ctx.symbols.push(s);
   const bound = new Map<ValueId, Buffer>();
-  g.inputs.forEach((id, k) => { bound.set(id, must(inputs[k], `input ${k} of graph ${g.name}`)); });
+  g.inputs.forEach((id, k) => {
+    bound.set(id, must(inputs[k], `input ${k} of graph ${g.name}`));
+  });
   const lowering = new GraphLowering(ctx, g, bound, new Map());
   lowering.run();
   return g.outputs.map((id) => lowering.buffer(id));
@@ -159,7 +183,10 @@ export function reshapeIndex(index: readonly Expr[], to: readonly Dim[], from: r
     let pb: Dim = D.one;
     let found = false;
     while (!found) {
-      if (a2 > a && b2 > b && pa === pb) { found = true; break; }
+      if (a2 > a && b2 > b && pa === pb) {
+        found = true;
+        break;
+      }
       if (a2 === to.length && b2 === from.length) break;
       const growA = b2 === from.length || (a2 < to.length && smaller(pa, pb, a2 === a));
       if (growA) pa = D.mul(pa, to[a2++]!);
@@ -171,7 +198,10 @@ export function reshapeIndex(index: readonly Expr[], to: readonly Dim[], from: r
       a = a2;
       continue;
     }
-    if (!found) { a2 = to.length; b2 = from.length; }
+    if (!found) {
+      a2 = to.length;
+      b2 = from.length;
+    }
     out.push(...splitRun(index.slice(a, a2), to.slice(a, a2), from.slice(b, b2)));
     a = a2;
     b = b2;
@@ -187,7 +217,9 @@ function smaller(pa: Dim, pb: Dim, empty: boolean): boolean {
 function splitRun(index: readonly Expr[], to: readonly Dim[], from: readonly Dim[]): Expr[] {
   const live = to.flatMap((d, k) => (d === D.one ? [] : [k]));
   let flat: Expr = E.i32(0);
-  live.forEach((k, n) => { flat = n === 0 ? index[k]! : E.add(E.mul(flat, E.ofDim(to[k]!)), index[k]!); });
+  live.forEach((k, n) => {
+    flat = n === 0 ? index[k]! : E.add(E.mul(flat, E.ofDim(to[k]!)), index[k]!);
+  });
   const liveFrom = from.flatMap((d, k) => (d === D.one ? [] : [k]));
   const out: Expr[] = from.map(() => E.i32(0));
   liveFrom.forEach((k, n) => {

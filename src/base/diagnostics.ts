@@ -60,7 +60,11 @@ export const codes = {
 } as const;
 export type Code = keyof typeof codes;
 
-export function diagnostic(code: Code, message: string, more: { loc?: Loc | undefined; hint?: string | undefined } = {}): Diagnostic {
+export function diagnostic(
+  code: Code,
+  message: string,
+  more: { loc?: Loc | undefined; hint?: string | undefined } = {},
+): Diagnostic {
   return {
     code,
     severity: code.startsWith("E") ? "error" : "warning",
@@ -70,7 +74,11 @@ export function diagnostic(code: Code, message: string, more: { loc?: Loc | unde
   };
 }
 
-export function userError(code: Code, message: string, more: { loc?: Loc | undefined; hint?: string | undefined } = {}): UserError {
+export function userError(
+  code: Code,
+  message: string,
+  more: { loc?: Loc | undefined; hint?: string | undefined } = {},
+): UserError {
   return new UserError([diagnostic(code, message, more)]);
 }
 

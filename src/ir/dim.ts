@@ -20,7 +20,12 @@ type Lattice = { readonly kind: "max" | "min" | "broadcast"; readonly key: strin
 type Quotient = { readonly kind: "floordiv" | "mod"; readonly key: string; readonly a: Dim; readonly by: Dim };
 
 /** def null: bound from an input's shape; "data": read at run time by a `dim` action; a Dim: derived. */
-export type Sym = { readonly id: SymbolId; readonly min: number; readonly max: number | null; readonly def: Dim | "data" | null };
+export type Sym = {
+  readonly id: SymbolId;
+  readonly min: number;
+  readonly max: number | null;
+  readonly def: Dim | "data" | null;
+};
 
 const interned = new Map<string, Dim>();
 function intern(d: Dim): Dim {
@@ -103,7 +108,10 @@ function addAll(ds: readonly Dim[]): Dim {
   for (const d of ds) {
     for (const t of termsOf(d)) {
       const { coef, atoms } = splitTerm(t);
-      if (atoms.length === 0) { c += coef; continue; }
+      if (atoms.length === 0) {
+        c += coef;
+        continue;
+      }
       const k = atoms.map((x) => x.key).join("*");
       const old = sums.get(k);
       if (old) old.coef += coef;
@@ -115,7 +123,10 @@ function addAll(ds: readonly Dim[]): Dim {
     const m = s.atoms.findIndex((x) => x.kind === "mod");
     if (m < 0 || s.coef === 0) continue;
     const mod = s.atoms[m] as Quotient;
-    const rest = makeTerm(s.coef, s.atoms.filter((_, i) => i !== m));
+    const rest = makeTerm(
+      s.coef,
+      s.atoms.filter((_, i) => i !== m),
+    );
     const partner = mul(rest, mod.by, floordiv(mod.a, mod.by));
     const p = splitTerm(partner);
     const pk = p.atoms.map((x) => x.key).join("*");
@@ -126,7 +137,10 @@ function addAll(ds: readonly Dim[]): Dim {
       return add(...[...sums.values()].map((x) => makeTerm(x.coef, x.atoms)), int(c), mul(rest, mod.a));
     }
   }
-  const terms = [...sums.values()].filter((s) => s.coef !== 0).map((s) => makeTerm(s.coef, s.atoms)).sort(byKey);
+  const terms = [...sums.values()]
+    .filter((s) => s.coef !== 0)
+    .map((s) => makeTerm(s.coef, s.atoms))
+    .sort(byKey);
   if (c !== 0 || terms.length === 0) terms.push(int(c));
   if (terms.length === 1) return terms[0]!;
   return intern({ kind: "add", key: terms.map((t) => t.key).join(" + "), terms });
@@ -183,7 +197,10 @@ export function splitBy(a: Dim, by: Dim): { q: Dim; r: Dim } {
   const r: Dim[] = [];
   for (const t of termsOf(a)) {
     const e = exactTerm(t, f);
-    if (e) { q.push(e); continue; }
+    if (e) {
+      q.push(e);
+      continue;
+    }
     // An integer remainder: 7 = 3*2 + 1.
     if (t.kind === "int" && by.kind === "int") {
       const k = Math.floor(t.value / by.value);
@@ -206,7 +223,8 @@ export function floordiv(a: Dim, by: Dim): Dim {
   if (r === zero) return q;
   if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return q;
   // floordiv(floordiv(x, m), n) is floordiv(x, m*n) for positive integers.
-  if (r.kind === "floordiv" && r.by.kind === "int" && by.kind === "int" && r.by.value > 0 && by.value > 0) return add(q, floordiv(r.a, int(r.by.value * by.value)));
+  if (r.kind === "floordiv" && r.by.kind === "int" && by.kind === "int" && r.by.value > 0 && by.value > 0)
+    return add(q, floordiv(r.a, int(r.by.value * by.value)));
   if (by.kind === "int" && by.value > 1) {
     // floordiv(g*x + c, g*n) is floordiv(x + floordiv(c, g), n).
     const g = commonFactor(r, by.value);
@@ -221,7 +239,8 @@ export function mod(a: Dim, by: Dim): Dim {
   if (r === zero) return zero;
   if (r.kind === "int" && by.kind === "int" && r.value >= 0 && r.value < by.value) return r;
   if (r.kind === "mod" && r.by === by) return r;
-  if (r.kind === "mod" && r.by.kind === "int" && by.kind === "int" && by.value > 0 && r.by.value % by.value === 0) return mod(r.a, by);
+  if (r.kind === "mod" && r.by.kind === "int" && by.kind === "int" && by.value > 0 && r.by.value % by.value === 0)
+    return mod(r.a, by);
   return intern({ kind: "mod", key: `mod(${r.key}, ${by.key})`, a: r, by });
 }
 /** Rounds up: ceil(a / by). */
@@ -235,8 +254,9 @@ function lattice(kind: "max" | "min" | "broadcast", ds: readonly Dim[]): Dim {
   for (const d of ds) {
     for (const t of d.kind === kind ? d.terms : [d]) {
       if (t.kind !== "int") seen.set(t.key, t);
-      else if (kind === "broadcast") { if (t.value !== 1) c = t.value; }
-      else c = c === null ? t.value : kind === "max" ? Math.max(c, t.value) : Math.min(c, t.value);
+      else if (kind === "broadcast") {
+        if (t.value !== 1) c = t.value;
+      } else c = c === null ? t.value : kind === "max" ? Math.max(c, t.value) : Math.min(c, t.value);
     }
   }
   let terms = [...seen.values()].sort(byKey);
@@ -244,11 +264,14 @@ function lattice(kind: "max" | "min" | "broadcast", ds: readonly Dim[]): Dim {
   if (kind === "broadcast" && c !== null) return int(c);
   // Terms that differ by an integer: keep the larger (smaller) one.
   if (kind !== "broadcast" && terms.length > 1) {
-    terms = terms.filter((t, i) => !terms.some((u, j) => {
-      if (i === j) return false;
-      const d = sub(u, t);
-      return d.kind === "int" && (kind === "max" ? d.value > 0 : d.value < 0);
-    }));
+    terms = terms.filter(
+      (t, i) =>
+        !terms.some((u, j) => {
+          if (i === j) return false;
+          const d = sub(u, t);
+          return d.kind === "int" && (kind === "max" ? d.value > 0 : d.value < 0);
+        }),
+    );
   }
   if (c !== null) terms.push(int(c));
   if (terms.length === 0) return one;
@@ -271,9 +294,12 @@ export function product(ds: readonly Dim[]): Dim {
 /** Replaces symbols; f returns null to keep one. */
 export function substitute(d: Dim, f: (id: SymbolId) => Dim | null): Dim {
   switch (d.kind) {
-    case "int": return d;
-    case "sym": return f(d.id) ?? d;
-    case "floordiv": case "mod": {
+    case "int":
+      return d;
+    case "sym":
+      return f(d.id) ?? d;
+    case "floordiv":
+    case "mod": {
       const a = substitute(d.a, f);
       const by = substitute(d.by, f);
       if (a === d.a && by === d.by) return d;
@@ -290,13 +316,20 @@ export function substitute(d: Dim, f: (id: SymbolId) => Dim | null): Dim {
 /** The value when every symbol has one. Throws what `env` throws. */
 export function evaluate(d: Dim, env: (id: SymbolId) => number): number {
   switch (d.kind) {
-    case "int": return d.value;
-    case "sym": return env(d.id);
-    case "add": return d.terms.reduce((s, t) => s + evaluate(t, env), 0);
-    case "mul": return d.terms.reduce((s, t) => s * evaluate(t, env), 1);
-    case "max": return Math.max(...d.terms.map((t) => evaluate(t, env)));
-    case "min": return Math.min(...d.terms.map((t) => evaluate(t, env)));
-    case "broadcast": return d.terms.map((t) => evaluate(t, env)).find((v) => v !== 1) ?? 1;
+    case "int":
+      return d.value;
+    case "sym":
+      return env(d.id);
+    case "add":
+      return d.terms.reduce((s, t) => s + evaluate(t, env), 0);
+    case "mul":
+      return d.terms.reduce((s, t) => s * evaluate(t, env), 1);
+    case "max":
+      return Math.max(...d.terms.map((t) => evaluate(t, env)));
+    case "min":
+      return Math.min(...d.terms.map((t) => evaluate(t, env)));
+    case "broadcast":
+      return d.terms.map((t) => evaluate(t, env)).find((v) => v !== 1) ?? 1;
     case "floordiv": {
       const by = evaluate(d.by, env);
       return by === 0 ? 0 : Math.floor(evaluate(d.a, env) / by);
@@ -306,17 +339,26 @@ export function evaluate(d: Dim, env: (id: SymbolId) => number): number {
       const a = evaluate(d.a, env);
       return by === 0 ? 0 : a - Math.floor(a / by) * by;
     }
-    default: return unreachable(d, "evaluate");
+    default:
+      return unreachable(d, "evaluate");
   }
 }
 
 /** Adds every symbol of d to `into`. */
 export function symbolsOf(d: Dim, into: Set<SymbolId> = new Set()): Set<SymbolId> {
   switch (d.kind) {
-    case "int": break;
-    case "sym": into.add(d.id); break;
-    case "floordiv": case "mod": symbolsOf(d.a, into); symbolsOf(d.by, into); break;
-    default: for (const t of d.terms) symbolsOf(t, into);
+    case "int":
+      break;
+    case "sym":
+      into.add(d.id);
+      break;
+    case "floordiv":
+    case "mod":
+      symbolsOf(d.a, into);
+      symbolsOf(d.by, into);
+      break;
+    default:
+      for (const t of d.terms) symbolsOf(t, into);
   }
   return into;
 }
@@ -344,7 +386,8 @@ function proof(ranges: Ranges): Proof {
 function bound(d: Dim, p: Proof, upper: boolean, depth: number): Dim | null {
   if (depth > 12 || --p.fuel < 0) return null;
   switch (d.kind) {
-    case "int": return d;
+    case "int":
+      return d;
     case "sym": {
       const r = p.ranges(d.id);
       if (!r) return d;
@@ -368,13 +411,15 @@ function bound(d: Dim, p: Proof, upper: boolean, depth: number): Dim | null {
       }
       return mul(int(coef), ...parts);
     }
-    case "max": case "min": {
+    case "max":
+    case "min": {
       // max's upper bound and min's lower bound need every term; the other direction may use any one.
       const parts = d.terms.map((t) => bound(t, p, upper, depth + 1));
       if ((d.kind === "max") === upper) return parts.every((p) => p !== null) ? lattice(d.kind, parts as Dim[]) : null;
       return parts.find((p) => p?.kind === "int") ?? parts.find((p) => p !== null) ?? null;
     }
-    case "broadcast": return d;
+    case "broadcast":
+      return d;
     case "mod":
       if (!isPositive(d.by, p, depth + 1)) return null;
       return upper ? bound(sub(d.by, one), p, true, depth + 1) : zero;
@@ -384,7 +429,8 @@ function bound(d: Dim, p: Proof, upper: boolean, depth: number): Dim | null {
       if (a === null) return null;
       return floordiv(a, d.by);
     }
-    default: return unreachable(d, "bound");
+    default:
+      return unreachable(d, "bound");
   }
 }
 /** An inclusive bound free of loop variables, or null when none is known. Symbols of shapes may remain in it. */
@@ -415,7 +461,8 @@ function proveNonNegative(d: Exclude<Dim, { readonly kind: "int" }>, p: Proof, d
     return r !== null && r.min !== d && isNonNegative(r.min, p, depth + 1);
   }
   if (d.kind === "max") return d.terms.some((t) => isNonNegative(t, p, depth + 1));
-  if (d.kind === "mul" || d.kind === "min" || d.kind === "broadcast") return d.terms.every((t) => isNonNegative(t, p, depth + 1));
+  if (d.kind === "mul" || d.kind === "min" || d.kind === "broadcast")
+    return d.terms.every((t) => isNonNegative(t, p, depth + 1));
   if (d.kind !== "add") {
     const q = d as Quotient;
     return isPositive(q.by, p, depth + 1) && (q.kind === "mod" || isNonNegative(q.a, p, depth + 1));
@@ -427,12 +474,18 @@ function proveNonNegative(d: Exclude<Dim, { readonly kind: "int" }>, p: Proof, d
     if (m?.kind !== "max" && m?.kind !== "min") continue;
     const others = atoms.filter((x) => x !== m);
     const holdsWith = (u: Dim): boolean => isNonNegative(add(d, neg(t), mul(int(coef), u, ...others)), p, depth + 1);
-    const any = (m.kind === "min") === coef < 0 && others.length === atoms.length - 1 && others.every((x) => isNonNegative(x, p, depth + 1));
+    const any =
+      (m.kind === "min") === coef < 0 &&
+      others.length === atoms.length - 1 &&
+      others.every((x) => isNonNegative(x, p, depth + 1));
     if (any ? m.terms.some(holdsWith) : m.terms.every(holdsWith)) return true;
   }
   // A sum: replace one variable at a time by the bound that makes its term smallest; a variable whose bound names other
   // variables goes first.
-  const vars = [...symbolsOf(d)].map((id) => ({ id, r: p.ranges(id) })).filter((x) => x.r !== null) as { id: SymbolId; r: Range }[];
+  const vars = [...symbolsOf(d)].map((id) => ({ id, r: p.ranges(id) })).filter((x) => x.r !== null) as {
+    id: SymbolId;
+    r: Range;
+  }[];
   const deep = (r: Range): number => symbolsOf(r.min).size + (r.max ? symbolsOf(r.max).size : 0);
   vars.sort((x, y) => deep(y.r) - deep(x.r));
   for (const { id, r } of vars) {
@@ -440,7 +493,11 @@ function proveNonNegative(d: Exclude<Dim, { readonly kind: "int" }>, p: Proof, d
     if (direction === 0) continue;
     const b = direction > 0 ? r.min : r.max;
     if (b === null || symbolsOf(b).has(id)) continue;
-    return isNonNegative(substitute(d, (s) => (s === id ? b : null)), p, depth + 1);
+    return isNonNegative(
+      substitute(d, (s) => (s === id ? b : null)),
+      p,
+      depth + 1,
+    );
   }
   const low = bound(d, p, false, depth + 1);
   return low !== null && low !== d && isNonNegative(low, p, depth + 1);
@@ -458,7 +515,10 @@ function monotone(d: Dim, id: SymbolId, p: Proof, depth: number): number {
         continue;
       }
       if (symbolsOf(a).has(id)) {
-        const inner = a.kind === "floordiv" && !symbolsOf(a.by).has(id) && isPositive(a.by, p, depth + 1) ? monotone(a.a, id, p, depth + 1) : 0;
+        const inner =
+          a.kind === "floordiv" && !symbolsOf(a.by).has(id) && isPositive(a.by, p, depth + 1)
+            ? monotone(a.a, id, p, depth + 1)
+            : 0;
         if (inner <= 0 || atoms.length > 1) return 0;
         continue;
       }
@@ -485,11 +545,16 @@ export function atMost(a: Dim, b: Dim, ranges: Ranges): boolean {
 /** A divisor of every value of d (0 when d is 0). */
 function divisor(d: Dim, ranges: Ranges): number {
   switch (d.kind) {
-    case "int": return Math.abs(d.value);
-    case "sym": return ranges(d.id)?.multipleOf ?? 1;
-    case "add": return d.terms.reduce((g, t) => gcd(g, divisor(t, ranges)), 0);
-    case "mul": return d.terms.reduce((g, t) => g * divisor(t, ranges), 1);
-    default: return 1;
+    case "int":
+      return Math.abs(d.value);
+    case "sym":
+      return ranges(d.id)?.multipleOf ?? 1;
+    case "add":
+      return d.terms.reduce((g, t) => gcd(g, divisor(t, ranges)), 0);
+    case "mul":
+      return d.terms.reduce((g, t) => g * divisor(t, ranges), 1);
+    default:
+      return 1;
   }
 }
 function gcd(a: number, b: number): number {
@@ -500,10 +565,15 @@ function gcd(a: number, b: number): number {
 /** What computing d costs: its symbols, quotients, minima and maxima. Integers, sums and products of these are free. */
 export function atomCount(d: Dim): number {
   switch (d.kind) {
-    case "int": return 0;
-    case "sym": return 1;
-    case "floordiv": case "mod": return 1 + atomCount(d.a) + atomCount(d.by);
-    default: return d.terms.reduce((n, t) => n + atomCount(t), d.kind === "add" || d.kind === "mul" ? 0 : 1);
+    case "int":
+      return 0;
+    case "sym":
+      return 1;
+    case "floordiv":
+    case "mod":
+      return 1 + atomCount(d.a) + atomCount(d.by);
+    default:
+      return d.terms.reduce((n, t) => n + atomCount(t), d.kind === "add" || d.kind === "mul" ? 0 : 1);
   }
 }
 
@@ -520,12 +590,14 @@ export function simplify(d: Dim, ranges: Ranges): Dim {
 }
 function simplifyOnce(d: Dim, ranges: Ranges): Dim {
   switch (d.kind) {
-    case "int": return d;
+    case "int":
+      return d;
     case "sym": {
       const r = ranges(d.id);
       return r && r.max !== null && r.min === r.max ? r.min : d;
     }
-    case "add": return add(...d.terms.map((t) => simplify(t, ranges)));
+    case "add":
+      return add(...d.terms.map((t) => simplify(t, ranges)));
     case "mul": {
       const factors = d.terms.map((t) => simplify(t, ranges));
       let m = mul(...factors);
@@ -534,22 +606,39 @@ function simplifyOnce(d: Dim, ranges: Ranges): Dim {
       // by*floordiv(a, by) is a when by divides every value of a.
       const { coef, atoms } = splitTerm(m);
       for (const q of atoms) {
-        if (q.kind !== "floordiv" || q.by.kind !== "int" || coef % q.by.value !== 0 || divisor(q.a, ranges) % q.by.value !== 0) continue;
+        if (
+          q.kind !== "floordiv" ||
+          q.by.kind !== "int" ||
+          coef % q.by.value !== 0 ||
+          divisor(q.a, ranges) % q.by.value !== 0
+        )
+          continue;
         return mul(int(coef / q.by.value), q.a, ...atoms.filter((x) => x !== q));
       }
       return m;
     }
-    case "max": case "min": {
+    case "max":
+    case "min": {
       let terms = d.terms.map((t) => simplify(t, ranges));
       for (let i = 0; i < terms.length && terms.length > 1; i++) {
         const t = terms[i]!;
-        const covered = terms.some((u, j) => j !== i && (d.kind === "max" ? atMost(t, u, ranges) : atMost(u, t, ranges)));
-        if (covered) { terms = terms.filter((_, j) => j !== i); i--; }
+        const covered = terms.some(
+          (u, j) => j !== i && (d.kind === "max" ? atMost(t, u, ranges) : atMost(u, t, ranges)),
+        );
+        if (covered) {
+          terms = terms.filter((_, j) => j !== i);
+          i--;
+        }
       }
       return lattice(d.kind, terms);
     }
-    case "broadcast": return lattice("broadcast", d.terms.map((t) => simplify(t, ranges)));
-    case "floordiv": case "mod": {
+    case "broadcast":
+      return lattice(
+        "broadcast",
+        d.terms.map((t) => simplify(t, ranges)),
+      );
+    case "floordiv":
+    case "mod": {
       const a = simplify(d.a, ranges);
       const by = simplify(d.by, ranges);
       if (a.kind === "int" || by === one || by === zero) return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
@@ -578,6 +667,7 @@ function simplifyOnce(d: Dim, ranges: Ranges): Dim {
       }
       return d.kind === "mod" ? mod(a, by) : floordiv(a, by);
     }
-    default: return unreachable(d, "simplify");
+    default:
+      return unreachable(d, "simplify");
   }
 }

@@ -12,43 +12,186 @@
 // Expressions are immutable and may share subtrees; walkers over them memoise on identity.
 import { assert } from "../base/assert.ts";
 import type { BufferId } from "../base/brand.ts";
-import * as D from "./dim.ts";
 import type { Dim } from "./dim.ts";
+import * as D from "./dim.ts";
 import type { DType } from "./types.ts";
-import { isFloat, is64 } from "./types.ts";
+import { is64, isFloat } from "./types.ts";
 
-export type UnaryOp = "neg" | "abs" | "sqrt" | "exp" | "log" | "sin" | "cos" | "tanh" | "erf" | "floor" | "ceil" | "round" | "trunc" | "recip" | "not" | "bitnot" | "isnan";
+export type UnaryOp =
+  | "neg"
+  | "abs"
+  | "sqrt"
+  | "exp"
+  | "log"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "erf"
+  | "floor"
+  | "ceil"
+  | "round"
+  | "trunc"
+  | "recip"
+  | "not"
+  | "bitnot"
+  | "isnan";
 export type BinaryOp =
-  | "add" | "sub" | "mul" | "div" | "truncdiv" | "floordiv" | "truncmod" | "floormod" | "pow"
-  | "min" | "max" | "nanmin" | "nanmax" | "and" | "or" | "xor" | "bitand" | "bitor" | "bitxor" | "shl" | "shr" | "lt" | "le" | "eq" | "ne";
-export const unaryOps: readonly UnaryOp[] = ["neg", "abs", "sqrt", "exp", "log", "sin", "cos", "tanh", "erf", "floor", "ceil", "round", "trunc", "recip", "not", "bitnot", "isnan"];
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "truncdiv"
+  | "floordiv"
+  | "truncmod"
+  | "floormod"
+  | "pow"
+  | "min"
+  | "max"
+  | "nanmin"
+  | "nanmax"
+  | "and"
+  | "or"
+  | "xor"
+  | "bitand"
+  | "bitor"
+  | "bitxor"
+  | "shl"
+  | "shr"
+  | "lt"
+  | "le"
+  | "eq"
+  | "ne";
+export const unaryOps: readonly UnaryOp[] = [
+  "neg",
+  "abs",
+  "sqrt",
+  "exp",
+  "log",
+  "sin",
+  "cos",
+  "tanh",
+  "erf",
+  "floor",
+  "ceil",
+  "round",
+  "trunc",
+  "recip",
+  "not",
+  "bitnot",
+  "isnan",
+];
 export const binaryOps: readonly BinaryOp[] = [
-  "add", "sub", "mul", "div", "truncdiv", "floordiv", "truncmod", "floormod", "pow",
-  "min", "max", "nanmin", "nanmax", "and", "or", "xor", "bitand", "bitor", "bitxor", "shl", "shr", "lt", "le", "eq", "ne",
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "truncdiv",
+  "floordiv",
+  "truncmod",
+  "floormod",
+  "pow",
+  "min",
+  "max",
+  "nanmin",
+  "nanmax",
+  "and",
+  "or",
+  "xor",
+  "bitand",
+  "bitor",
+  "bitxor",
+  "shl",
+  "shr",
+  "lt",
+  "le",
+  "eq",
+  "ne",
 ];
 export function isCompare(op: BinaryOp): boolean {
   return op === "lt" || op === "le" || op === "eq" || op === "ne";
 }
 
 /** value is a bigint exactly when dtype is i64 or u64; bool is 0 or 1. */
-export interface Const { readonly kind: "const"; readonly dtype: DType; readonly value: number | bigint }
+export interface Const {
+  readonly kind: "const";
+  readonly dtype: DType;
+  readonly value: number | bigint;
+}
 /** An axis or loop variable (i32), a `let` (in L maybe a vector of `lanes`), a scalar parameter, or the symbol of a dim (i32, by its id). */
-export interface Var { readonly kind: "var"; readonly dtype: DType; readonly name: string; readonly lanes?: number }
+export interface Var {
+  readonly kind: "var";
+  readonly dtype: DType;
+  readonly name: string;
+  readonly lanes?: number;
+}
 /** In T and unflattened L the index is logical, one i32 expression per axis; after `flatten` it is one linear index (in L maybe a ramp). */
-export interface Load<E> { readonly kind: "load"; readonly dtype: DType; readonly buffer: BufferId; readonly index: readonly E[]; readonly via?: string }
+export interface Load<E> {
+  readonly kind: "load";
+  readonly dtype: DType;
+  readonly buffer: BufferId;
+  readonly index: readonly E[];
+  readonly via?: string;
+}
 /** A small constant table; folds after unrolling. */
-export interface Table<E> { readonly kind: "table"; readonly dtype: DType; readonly values: readonly number[]; readonly index: E }
-export interface Unary<E> { readonly kind: "unary"; readonly op: UnaryOp; readonly dtype: DType; readonly x: E }
+export interface Table<E> {
+  readonly kind: "table";
+  readonly dtype: DType;
+  readonly values: readonly number[];
+  readonly index: E;
+}
+export interface Unary<E> {
+  readonly kind: "unary";
+  readonly op: UnaryOp;
+  readonly dtype: DType;
+  readonly x: E;
+}
 /** dtype is the result's: bool for comparisons, else that of the operands. */
-export interface Binary<E> { readonly kind: "binary"; readonly op: BinaryOp; readonly dtype: DType; readonly a: E; readonly b: E }
+export interface Binary<E> {
+  readonly kind: "binary";
+  readonly op: BinaryOp;
+  readonly dtype: DType;
+  readonly a: E;
+  readonly b: E;
+}
 /** a*b+c. fused: one rounding; separate: two; either: the target's choice, the default of contractions. */
-export interface MulAdd<E> { readonly kind: "mulAdd"; readonly rounding: "fused" | "separate" | "either"; readonly dtype: DType; readonly a: E; readonly b: E; readonly c: E }
-export interface Select<E> { readonly kind: "select"; readonly dtype: DType; readonly cond: E; readonly a: E; readonly b: E }
-export interface Cast<E> { readonly kind: "cast"; readonly dtype: DType; readonly x: E }
+export interface MulAdd<E> {
+  readonly kind: "mulAdd";
+  readonly rounding: "fused" | "separate" | "either";
+  readonly dtype: DType;
+  readonly a: E;
+  readonly b: E;
+  readonly c: E;
+}
+export interface Select<E> {
+  readonly kind: "select";
+  readonly dtype: DType;
+  readonly cond: E;
+  readonly a: E;
+  readonly b: E;
+}
+export interface Cast<E> {
+  readonly kind: "cast";
+  readonly dtype: DType;
+  readonly x: E;
+}
 /** Same width: f32 <-> i32/u32, f64 <-> i64/u64, i32 <-> u32, i64 <-> u64. */
-export interface Bitcast<E> { readonly kind: "bitcast"; readonly dtype: DType; readonly x: E }
+export interface Bitcast<E> {
+  readonly kind: "bitcast";
+  readonly dtype: DType;
+  readonly x: E;
+}
 /** An expression without node kinds of its own: usable in both T and L. */
-export type Expr = Const | Var | Load<Expr> | Table<Expr> | Unary<Expr> | Binary<Expr> | MulAdd<Expr> | Select<Expr> | Cast<Expr> | Bitcast<Expr>;
+export type Expr =
+  | Const
+  | Var
+  | Load<Expr>
+  | Table<Expr>
+  | Unary<Expr>
+  | Binary<Expr>
+  | MulAdd<Expr>
+  | Select<Expr>
+  | Cast<Expr>
+  | Bitcast<Expr>;
 
 // ---- constructors (light folding of constants only; the rest is simplify's) ----------------------------------
 export function constant(dtype: DType, value: number | bigint): Const {
@@ -60,7 +203,10 @@ export function i32(value: number): Const {
 export function v(name: string, dtype: DType = "i32"): Var {
   return { kind: "var", dtype, name };
 }
-export function load<E extends { readonly dtype: DType }>(b: { readonly id: BufferId; readonly dtype: DType }, index: readonly E[]): Load<E> {
+export function load<E extends { readonly dtype: DType }>(
+  b: { readonly id: BufferId; readonly dtype: DType },
+  index: readonly E[],
+): Load<E> {
   return { kind: "load", dtype: b.dtype, buffer: b.id, index };
 }
 type Typed = { readonly dtype: DType };
@@ -125,22 +271,32 @@ export const to = (dtype: DType, x: Expr): Expr => cast(dtype, x);
 /** A dim as an i32 expression over symbol variables. */
 export function ofDim(d: Dim): Expr {
   switch (d.kind) {
-    case "int": return i32(d.value);
-    case "sym": return v(d.id);
-    case "floordiv": return binary<Expr>("floordiv", ofDim(d.a), ofDim(d.by));
-    case "mod": return binary<Expr>("floormod", ofDim(d.a), ofDim(d.by));
+    case "int":
+      return i32(d.value);
+    case "sym":
+      return v(d.id);
+    case "floordiv":
+      return binary<Expr>("floordiv", ofDim(d.a), ofDim(d.by));
+    case "mod":
+      return binary<Expr>("floormod", ofDim(d.a), ofDim(d.by));
     case "add": {
       let acc: Expr | null = null;
       // Negative terms print as subtractions: a - b, not a + -1*b. Start with a positive term where there is one.
       const terms = [...d.terms].sort((x, y) => Number(leadingNegative(x)) - Number(leadingNegative(y)));
       for (const t of terms) {
         if (acc === null) acc = ofDim(t);
-        else acc = leadingNegative(t) ? binary<Expr>("sub", acc, ofDim(negated(t))) : binary<Expr>("add", acc, ofDim(t));
+        else
+          acc = leadingNegative(t) ? binary<Expr>("sub", acc, ofDim(negated(t))) : binary<Expr>("add", acc, ofDim(t));
       }
       return acc!;
     }
-    case "broadcast": return d.terms.slice(1).reduce((acc, t) => select<Expr>(binary<Expr>("eq", acc, i32(1)), ofDim(t), acc), ofDim(d.terms[0]!));
-    case "mul": case "max": case "min": {
+    case "broadcast":
+      return d.terms
+        .slice(1)
+        .reduce((acc, t) => select<Expr>(binary<Expr>("eq", acc, i32(1)), ofDim(t), acc), ofDim(d.terms[0]!));
+    case "mul":
+    case "max":
+    case "min": {
       const op = d.kind;
       return d.terms.slice(1).reduce((acc: Expr, t) => binary<Expr>(op, acc, ofDim(t)), ofDim(d.terms[0]!));
     }
@@ -154,12 +310,17 @@ function negated(d: Dim): Dim {
 }
 
 /** An i32 expression as a Dim when it is made of constants, variables, + - * floordiv floormod min max; else null. */
-export function toDim(e: { readonly kind: string; readonly dtype: DType }, opaque?: (e: Expr) => Dim | null): Dim | null {
+export function toDim(
+  e: { readonly kind: string; readonly dtype: DType },
+  opaque?: (e: Expr) => Dim | null,
+): Dim | null {
   const x = e as Expr;
   if (x.dtype !== "i32") return null;
   switch (x.kind) {
-    case "const": return D.int(Number(x.value));
-    case "var": return D.sym(x.name);
+    case "const":
+      return D.int(Number(x.value));
+    case "var":
+      return D.sym(x.name);
     case "unary": {
       if (x.op !== "neg") break;
       const a = toDim(x.x, opaque);
@@ -171,13 +332,20 @@ export function toDim(e: { readonly kind: string; readonly dtype: DType }, opaqu
       const b = a && toDim(x.b, opaque);
       if (!a || !b) return null;
       switch (x.op) {
-        case "add": return D.add(a, b);
-        case "sub": return D.sub(a, b);
-        case "mul": return D.mul(a, b);
-        case "floordiv": return D.floordiv(a, b);
-        case "floormod": return D.mod(a, b);
-        case "min": return D.min(a, b);
-        default: return D.max(a, b);
+        case "add":
+          return D.add(a, b);
+        case "sub":
+          return D.sub(a, b);
+        case "mul":
+          return D.mul(a, b);
+        case "floordiv":
+          return D.floordiv(a, b);
+        case "floormod":
+          return D.mod(a, b);
+        case "min":
+          return D.min(a, b);
+        default:
+          return D.max(a, b);
       }
     }
   }

@@ -3,8 +3,8 @@
 import { must } from "../base/assert.ts";
 import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Diagnostic, UserError } from "../base/diagnostics.ts";
-import * as D from "./dim.ts";
 import type { Dim } from "./dim.ts";
+import * as D from "./dim.ts";
 import type { AnyNode, Attrs, AttrValue, Graph } from "./graph.ts";
 import type { GraphMaker } from "./graph-maker.ts";
 import { tensorType, type ValueType } from "./types.ts";
@@ -16,12 +16,19 @@ export type Replace = (n: AnyNode, inputs: readonly (ValueId | null)[]) => reado
  * Adds the nodes of g to m, `map` giving the values of its inputs. Returns what each value has become. Throws one UserError with the
  * problems of the first node that has any.
  */
-export function copyNodes(m: GraphMaker, g: Graph, map: Map<ValueId, ValueId>, replace: Replace = () => null): (v: ValueId) => ValueId {
+export function copyNodes(
+  m: GraphMaker,
+  g: Graph,
+  map: Map<ValueId, ValueId>,
+  replace: Replace = () => null,
+): (v: ValueId) => ValueId {
   const get = (id: ValueId): ValueId => {
     const old = map.get(id);
     if (old !== undefined) return old;
     const v = must(g.values.get(id), `value ${id}`);
-    const made = v.elements ? m.collection(v.type, v.elements.map(get)) : m.constant(must(v.constant, `a value for "${v.name}"`), v.name);
+    const made = v.elements
+      ? m.collection(v.type, v.elements.map(get))
+      : m.constant(must(v.constant, `a value for "${v.name}"`), v.name);
     map.set(id, made);
     return made;
   };
@@ -41,7 +48,13 @@ export function copyNodes(m: GraphMaker, g: Graph, map: Map<ValueId, ValueId>, r
     try {
       m.loc = n.loc;
       const inputs = n.inputs.map((i) => (i === null ? null : get(i)));
-      const outs = replace(n, inputs) ?? m.again(n, inputs, n.outputs.map((o) => (o === null ? null : g.values.get(o)!.name)));
+      const outs =
+        replace(n, inputs) ??
+        m.again(
+          n,
+          inputs,
+          n.outputs.map((o) => (o === null ? null : g.values.get(o)!.name)),
+        );
       n.outputs.forEach((o, k) => {
         if (o === null) return;
         const to = must(outs[k], `output ${k} of ${n.def.name}`);
@@ -67,7 +80,10 @@ export function hasBodies(n: AnyNode): boolean {
   return Object.values(n.attrs as Attrs).some(isGraph);
 }
 export function mapBodies(n: AnyNode, f: (g: Graph) => Graph): AnyNode {
-  return { ...n, attrs: Object.fromEntries(Object.entries(n.attrs as Attrs).map(([k, v]) => [k, isGraph(v) ? f(v) : v])) };
+  return {
+    ...n,
+    attrs: Object.fromEntries(Object.entries(n.attrs as Attrs).map(([k, v]) => [k, isGraph(v) ? f(v) : v])),
+  };
 }
 function bodiesOf(n: AnyNode): Graph[] {
   return Object.values(n.attrs as Attrs).filter(isGraph);
@@ -79,10 +95,30 @@ export function firstFreeSymbol(g: Graph): number {
 }
 function renameSymbols(g: Graph, to: ReadonlyMap<SymbolId, Dim>): Graph {
   const dim = (d: Dim): Dim => D.substitute(d, (id) => to.get(id) ?? null);
-  const type = (t: ValueType): ValueType => (t.kind === "tensor" ? tensorType(t.tensor.dtype, t.tensor.shape.map(dim)) : { kind: t.kind, of: type(t.of) });
-  const values = [...g.values].map(([id, v]) => [id, {
-    ...v, type: type(v.type),
-    ...(v.known ? { known: { dims: v.known.dims, elements: v.known.elements.map((e) => (e === null || typeof e === "number" ? e : dim(e))) } } : {}),
-  }] as const);
-  return { ...g, symbols: g.symbols.filter((s) => !to.has(s.id)), values: new Map(values), nodes: g.nodes.map((n) => (hasBodies(n) ? mapBodies(n, (b) => renameSymbols(b, to)) : n)) };
+  const type = (t: ValueType): ValueType =>
+    t.kind === "tensor" ? tensorType(t.tensor.dtype, t.tensor.shape.map(dim)) : { kind: t.kind, of: type(t.of) };
+  const values = [...g.values].map(
+    ([id, v]) =>
+      [
+        id,
+        {
+          ...v,
+          type: type(v.type),
+          ...(v.known
+            ? {
+                known: {
+                  dims: v.known.dims,
+                  elements: v.known.elements.map((e) => (e === null || typeof e === "number" ? e : dim(e))),
+                },
+              }
+            : {}),
+        },
+      ] as const,
+  );
+  return {
+    ...g,
+    symbols: g.symbols.filter((s) => !to.has(s.id)),
+    values: new Map(values),
+    nodes: g.nodes.map((n) => (hasBodies(n) ? mapBodies(n, (b) => renameSymbols(b, to)) : n)),
+  };
 }

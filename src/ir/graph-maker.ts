@@ -2,8 +2,8 @@
 import { assert, InternalError, must } from "../base/assert.ts";
 import type { BufferId, NodeId, SymbolId, ValueId } from "../base/brand.ts";
 import { type Loc, UserError, userError } from "../base/diagnostics.ts";
-import * as D from "./dim.ts";
 import type { Sym } from "./dim.ts";
+import * as D from "./dim.ts";
 import type { AnyNode, Attrs, Graph, Node, Value } from "./graph.ts";
 import { copyNodes } from "./graph-copy.ts";
 import type { GraphBuilder, InferCtx, OpDef, PartialTensor } from "./opdef.ts";
@@ -65,9 +65,17 @@ export class GraphMaker implements GraphBuilder {
   }
   constant(t: Tensor, name?: string): ValueId {
     const known = knownOf(t);
-    return this.value(name ?? `const.${this.nextValue}`, { kind: "tensor", tensor: { dtype: t.dtype, shape: t.dims.map(D.int) } }, { constant: t, ...(known ? { known } : {}) });
+    return this.value(
+      name ?? `const.${this.nextValue}`,
+      { kind: "tensor", tensor: { dtype: t.dtype, shape: t.dims.map(D.int) } },
+      { constant: t, ...(known ? { known } : {}) },
+    );
   }
-  value(name: string, type: ValueType, more: { constant?: Tensor; known?: PartialTensor; elements?: readonly ValueId[] } = {}): ValueId {
+  value(
+    name: string,
+    type: ValueType,
+    more: { constant?: Tensor; known?: PartialTensor; elements?: readonly ValueId[] } = {},
+  ): ValueId {
     const id = this.nextValue++ as ValueId;
     this.values.set(id, { id, name, type, ...more });
     return id;
@@ -99,7 +107,11 @@ export class GraphMaker implements GraphBuilder {
     return g.outputs.map(get);
   }
   /** A node like another one, with other inputs. */
-  again(n: AnyNode, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[]): readonly (ValueId | null)[] {
+  again(
+    n: AnyNode,
+    inputs: readonly (ValueId | null)[],
+    outputNames: readonly (string | null)[],
+  ): readonly (ValueId | null)[] {
     return this.node(defOf(n), n.attrs as Attrs, inputs, outputNames, n.loc);
   }
   fail(message: string, hint?: string): never {
@@ -107,7 +119,10 @@ export class GraphMaker implements GraphBuilder {
   }
 
   add<A extends Attrs>(def: OpDef<A>, inputs: readonly (ValueId | null)[], attrs: A, outputs = 1): readonly ValueId[] {
-    const names = Array.from({ length: outputs }, (_, k) => `${this.loc.node}.${def.name}.${this.nextNode}${outputs > 1 ? `.${k}` : ""}`);
+    const names = Array.from(
+      { length: outputs },
+      (_, k) => `${this.loc.node}.${def.name}.${this.nextNode}${outputs > 1 ? `.${k}` : ""}`,
+    );
     return this.node(def as unknown as OpDef<Attrs>, attrs, inputs, names, this.loc) as readonly ValueId[];
   }
 
@@ -115,12 +130,19 @@ export class GraphMaker implements GraphBuilder {
    * Adds a node and its output values (null names: outputs that nobody wants). Throws a UserError at `loc` when types or shapes
    * do not fit.
    */
-  node(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[], loc: Loc): readonly (ValueId | null)[] {
+  node(
+    def: OpDef<Attrs>,
+    attrs: Attrs,
+    inputs: readonly (ValueId | null)[],
+    outputNames: readonly (string | null)[],
+    loc: Loc,
+  ): readonly (ValueId | null)[] {
     const resolved = this.resolve(def, attrs, inputs, outputNames, loc);
     if (resolved) return resolved;
     const given = new Map<number, PartialTensor>();
     const types = this.infer(def, attrs, inputs, outputNames.length, loc, given);
-    if (types.length < outputNames.length) throw userError("E204", `${def.name} has ${types.length} outputs here, not ${outputNames.length}`, { loc });
+    if (types.length < outputNames.length)
+      throw userError("E204", `${def.name} has ${types.length} outputs here, not ${outputNames.length}`, { loc });
     const ins = inputs.map((i) => (i === null ? null : this.get(i)));
     const knowns = types.map((t, k) => given.get(k) ?? null);
     if (knowns.every((k) => k === null)) this.propagate(def, attrs, ins, types, loc, knowns);
@@ -136,13 +158,26 @@ export class GraphMaker implements GraphBuilder {
   }
 
   /** What stands for the outputs of a node that resolves at once. */
-  private resolve(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputNames: readonly (string | null)[], loc: Loc): readonly (ValueId | null)[] | null {
+  private resolve(
+    def: OpDef<Attrs>,
+    attrs: Attrs,
+    inputs: readonly (ValueId | null)[],
+    outputNames: readonly (string | null)[],
+    loc: Loc,
+  ): readonly (ValueId | null)[] | null {
     if (!def.eager) return null;
     const first = this.nextValue;
     const outer = this.loc;
     this.loc = loc;
     try {
-      const values = def.eager(this, { id: -1 as NodeId, def, attrs, inputs, outputs: outputNames.map(() => null), loc });
+      const values = def.eager(this, {
+        id: -1 as NodeId,
+        def,
+        attrs,
+        inputs,
+        outputs: outputNames.map(() => null),
+        loc,
+      });
       if (!values) return null;
       return outputNames.map((name, k) => {
         const v = must(values[k], `output ${k} of ${def.name}`);
@@ -155,7 +190,14 @@ export class GraphMaker implements GraphBuilder {
     }
   }
 
-  private infer(def: OpDef<Attrs>, attrs: Attrs, inputs: readonly (ValueId | null)[], outputCount: number, loc: Loc, given: Map<number, PartialTensor>): readonly ValueType[] {
+  private infer(
+    def: OpDef<Attrs>,
+    attrs: Attrs,
+    inputs: readonly (ValueId | null)[],
+    outputCount: number,
+    loc: Loc,
+    given: Map<number, PartialTensor>,
+  ): readonly ValueType[] {
     const ins = inputs.map((i) => (i === null ? null : this.get(i)));
     const ctx: InferCtx = {
       outputCount,
@@ -163,16 +205,24 @@ export class GraphMaker implements GraphBuilder {
       dims: (i) => allDims(ins[i]?.known ?? null),
       constant: (i) => ins[i]?.constant ?? null,
       ranges: rangesOf(this.symbols),
-      give: (k, p) => { given.set(k, p); },
+      give: (k, p) => {
+        given.set(k, p);
+      },
       fresh: (stem, min, max) => {
         const id = `$${stem}.${this.nextSymbol.n++}` as SymbolId;
         this.symbols.push({ id, min, max, def: "data" });
         return D.sym(id);
       },
-      fail: (message, hint) => { throw userError("E205", message, { loc, hint }); },
+      fail: (message, hint) => {
+        throw userError("E205", message, { loc, hint });
+      },
     };
     try {
-      return def.infer(ins.map((i) => i?.type ?? null), attrs, ctx);
+      return def.infer(
+        ins.map((i) => i?.type ?? null),
+        attrs,
+        ctx,
+      );
     } catch (e) {
       if (e instanceof UserError) throw e;
       throw new InternalError(`infer of ${def.name} "${loc.node}": ${(e as Error).message}`, { cause: e });
@@ -180,7 +230,14 @@ export class GraphMaker implements GraphBuilder {
   }
 
   /** What follows for the outputs from what is known of the inputs: by the op's own formula. */
-  private propagate(def: OpDef<Attrs>, attrs: Attrs, ins: readonly (Value | null)[], types: readonly ValueType[], loc: Loc, knowns: (PartialTensor | null)[]): void {
+  private propagate(
+    def: OpDef<Attrs>,
+    attrs: Attrs,
+    ins: readonly (Value | null)[],
+    types: readonly ValueType[],
+    loc: Loc,
+    knowns: (PartialTensor | null)[],
+  ): void {
     const small = types.every((t) => {
       const s = tensorShape(t)?.map(D.known);
       return s?.every((d) => d !== null) && countOf(s as number[]) <= maxKnown;
@@ -193,7 +250,14 @@ export class GraphMaker implements GraphBuilder {
       if (known) knowns[0] = { dims: tensorShape(types[0])!.map((d) => D.known(d)!), elements: known.elements };
       return;
     }
-    const node: Node<Attrs> = { id: -1 as NodeId, def, attrs, inputs: ins.map((i) => i?.id ?? null), outputs: types.map((_, k) => (-1 - k) as ValueId), loc };
+    const node: Node<Attrs> = {
+      id: -1 as NodeId,
+      def,
+      attrs,
+      inputs: ins.map((i) => i?.id ?? null),
+      outputs: types.map((_, k) => (-1 - k) as ValueId),
+      loc,
+    };
     if (body.kind === "compute") {
       const ctx = new TeContext(this.symbols);
       const buffer = (t: ValueType, name: string) => {
@@ -211,8 +275,15 @@ export class GraphMaker implements GraphBuilder {
       });
       const outputs = types.map((t, k) => buffer(t, `out${k}`));
       const b = makeTeBuilder(ctx, {
-        loc, inputs, outputs, types: { inputs: ins.map((i) => i?.type ?? null), outputs: types }, knowns: ins.map((i) => i?.known ?? null),
-        inline: () => { throw new InternalError("a compute body has no graphs"); }, wanted: () => true,
+        loc,
+        inputs,
+        outputs,
+        types: { inputs: ins.map((i) => i?.type ?? null), outputs: types },
+        knowns: ins.map((i) => i?.known ?? null),
+        inline: () => {
+          throw new InternalError("a compute body has no graphs");
+        },
+        wanted: () => true,
       });
       body.compute(b, node);
       evaluateSymbolically(ctx.actions, ctx.buffers, known, rangesOf(this.symbols));
@@ -228,12 +299,21 @@ export class GraphMaker implements GraphBuilder {
         return i.constant ? scratch.constant(i.constant, i.name) : scratch.input(i.name, i.type, i.known ?? null);
       });
       const outs = body.expand(scratch, { ...node, inputs: map });
-      outs.forEach((o, k) => { knowns[k] = scratch.known(o); });
+      outs.forEach((o, k) => {
+        knowns[k] = scratch.known(o);
+      });
     }
   }
 
   finish(outputs: readonly ValueId[]): Graph {
-    return { name: this.name, symbols: this.symbols, inputs: this.inputs, outputs, values: this.values, nodes: this.nodes };
+    return {
+      name: this.name,
+      symbols: this.symbols,
+      inputs: this.inputs,
+      outputs,
+      values: this.values,
+      nodes: this.nodes,
+    };
   }
 }
 
@@ -246,7 +326,7 @@ function constantFrom(p: PartialTensor, type: ValueType): Tensor | null {
   for (const e of p.elements) {
     if (e === null) return null;
     const x = typeof e === "number" ? e : D.known(e);
-    if (x === null || !Number.isSafeInteger(x) && !isFloat(d)) return null;
+    if (x === null || (!Number.isSafeInteger(x) && !isFloat(d))) return null;
     numbers.push(x);
   }
   return tensorOf(d, p.dims, numbers);

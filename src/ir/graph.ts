@@ -5,7 +5,18 @@ import type { Sym } from "./dim.ts";
 import type { OpDef, OpHead, PartialTensor } from "./opdef.ts";
 import type { Tensor, TensorType, ValueType } from "./types.ts";
 
-export type AttrValue = number | bigint | string | boolean | readonly number[] | readonly string[] | Tensor | readonly Tensor[] | Graph | readonly Graph[] | TensorType;
+export type AttrValue =
+  | number
+  | bigint
+  | string
+  | boolean
+  | readonly number[]
+  | readonly string[]
+  | Tensor
+  | readonly Tensor[]
+  | Graph
+  | readonly Graph[]
+  | TensorType;
 export type Attrs = { readonly [name: string]: AttrValue | undefined };
 
 /** attrs is unknown on purpose: with Node<any> the guard is() narrows nothing and typos compile. null inputs are absent optional ones. */
@@ -18,12 +29,22 @@ export interface AnyNode {
   readonly outputs: readonly (ValueId | null)[];
   readonly loc: Loc;
 }
-export interface Node<A extends Attrs> extends AnyNode { readonly def: OpDef<A>; readonly attrs: A }
+export interface Node<A extends Attrs> extends AnyNode {
+  readonly def: OpDef<A>;
+  readonly attrs: A;
+}
 /**
  * constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. elements: of a
  * sequence or optional, the values that it holds; it has no other form.
  */
-export type Value = { readonly id: ValueId; readonly name: string; readonly type: ValueType; readonly constant?: Tensor; readonly known?: PartialTensor; readonly elements?: readonly ValueId[] };
+export type Value = {
+  readonly id: ValueId;
+  readonly name: string;
+  readonly type: ValueType;
+  readonly constant?: Tensor;
+  readonly known?: PartialTensor;
+  readonly elements?: readonly ValueId[];
+};
 /**
  * Nodes stand in topological order. A body graph (of If, Loop, Scan) sees nothing of its surroundings: what it captures is made
  * extra inputs at import, passed as extra inputs of its node. Value and node ids are unique within one graph.

@@ -25,21 +25,76 @@ import type { Binary, Bitcast, Cast, Const, Load, MulAdd, Select, Table, Unary, 
 import type { Buffer } from "./storage.ts";
 import type { DType } from "./types.ts";
 
-export type LoopKind = "serial" | "unroll" | "vector" | "parallel" | `block.${"x" | "y" | "z"}` | `thread.${"x" | "y" | "z"}`;
+export type LoopKind =
+  | "serial"
+  | "unroll"
+  | "vector"
+  | "parallel"
+  | `block.${"x" | "y" | "z"}`
+  | `thread.${"x" | "y" | "z"}`;
 
 /** base, base + stride, ... over `lanes` lanes. */
-export interface Ramp { readonly kind: "ramp"; readonly base: LoopExpr; readonly stride: number; readonly lanes: number; readonly dtype: DType }
-export interface Splat { readonly kind: "splat"; readonly x: LoopExpr; readonly lanes: number; readonly dtype: DType }
+export interface Ramp {
+  readonly kind: "ramp";
+  readonly base: LoopExpr;
+  readonly stride: number;
+  readonly lanes: number;
+  readonly dtype: DType;
+}
+export interface Splat {
+  readonly kind: "splat";
+  readonly x: LoopExpr;
+  readonly lanes: number;
+  readonly dtype: DType;
+}
 /** Reduces adjacent lanes: factor lanes become one; factor = lanes gives a scalar (a horizontal sum, max or min). */
-export interface Lanes { readonly kind: "lanes"; readonly op: "sum" | "max" | "min"; readonly factor: number; readonly dtype: DType; readonly x: LoopExpr }
+export interface Lanes {
+  readonly kind: "lanes";
+  readonly op: "sum" | "max" | "min";
+  readonly factor: number;
+  readonly dtype: DType;
+  readonly x: LoopExpr;
+}
 export type LoopExpr =
-  | Const | Var | Load<LoopExpr> | Table<LoopExpr> | Unary<LoopExpr> | Binary<LoopExpr> | MulAdd<LoopExpr> | Select<LoopExpr>
-  | Cast<LoopExpr> | Bitcast<LoopExpr> | Ramp | Splat | Lanes;
+  | Const
+  | Var
+  | Load<LoopExpr>
+  | Table<LoopExpr>
+  | Unary<LoopExpr>
+  | Binary<LoopExpr>
+  | MulAdd<LoopExpr>
+  | Select<LoopExpr>
+  | Cast<LoopExpr>
+  | Bitcast<LoopExpr>
+  | Ramp
+  | Splat
+  | Lanes;
 
 /** A moving pointer: starts at element `init` of buffer on entry of the loop, advances by `step` elements after each iteration. */
-export type Pointer = { readonly name: string; readonly buffer: BufferId; readonly init: LoopExpr; readonly step: LoopExpr };
-export interface For { readonly kind: "for"; readonly v: string; readonly extent: LoopExpr; readonly step: number; readonly loop: LoopKind; readonly pointers?: readonly Pointer[]; readonly body: Stmt }
-export interface Store { readonly kind: "store"; readonly buffer: BufferId; readonly dtype: DType; readonly index: readonly LoopExpr[]; readonly value: LoopExpr; readonly via?: string; readonly atomic?: "add" | "max" }
+export type Pointer = {
+  readonly name: string;
+  readonly buffer: BufferId;
+  readonly init: LoopExpr;
+  readonly step: LoopExpr;
+};
+export interface For {
+  readonly kind: "for";
+  readonly v: string;
+  readonly extent: LoopExpr;
+  readonly step: number;
+  readonly loop: LoopKind;
+  readonly pointers?: readonly Pointer[];
+  readonly body: Stmt;
+}
+export interface Store {
+  readonly kind: "store";
+  readonly buffer: BufferId;
+  readonly dtype: DType;
+  readonly index: readonly LoopExpr[];
+  readonly value: LoopExpr;
+  readonly via?: string;
+  readonly atomic?: "add" | "max";
+}
 export type Stmt =
   | For
   | Store
@@ -64,21 +119,41 @@ const laneMemo = new WeakMap<LoopExpr, number>();
 /** Lanes of an expression: 1 for a scalar. */
 export function lanesOf(e: LoopExpr): number {
   switch (e.kind) {
-    case "const": return 1;
-    case "var": return e.lanes ?? 1;
-    case "ramp": case "splat": return e.lanes;
+    case "const":
+      return 1;
+    case "var":
+      return e.lanes ?? 1;
+    case "ramp":
+    case "splat":
+      return e.lanes;
   }
   const known = laneMemo.get(e);
   if (known !== undefined) return known;
   let n: number;
   switch (e.kind) {
-    case "load": n = e.index.length === 1 ? lanesOf(e.index[0]!) : Math.max(1, ...e.index.map(lanesOf)); break;
-    case "table": n = lanesOf(e.index); break;
-    case "unary": case "cast": case "bitcast": n = lanesOf(e.x); break;
-    case "binary": n = Math.max(lanesOf(e.a), lanesOf(e.b)); break;
-    case "mulAdd": n = Math.max(lanesOf(e.a), lanesOf(e.b), lanesOf(e.c)); break;
-    case "select": n = Math.max(lanesOf(e.cond), lanesOf(e.a), lanesOf(e.b)); break;
-    case "lanes": n = lanesOf(e.x) / e.factor; break;
+    case "load":
+      n = e.index.length === 1 ? lanesOf(e.index[0]!) : Math.max(1, ...e.index.map(lanesOf));
+      break;
+    case "table":
+      n = lanesOf(e.index);
+      break;
+    case "unary":
+    case "cast":
+    case "bitcast":
+      n = lanesOf(e.x);
+      break;
+    case "binary":
+      n = Math.max(lanesOf(e.a), lanesOf(e.b));
+      break;
+    case "mulAdd":
+      n = Math.max(lanesOf(e.a), lanesOf(e.b), lanesOf(e.c));
+      break;
+    case "select":
+      n = Math.max(lanesOf(e.cond), lanesOf(e.a), lanesOf(e.b));
+      break;
+    case "lanes":
+      n = lanesOf(e.x) / e.factor;
+      break;
   }
   laneMemo.set(e, n);
   return n;

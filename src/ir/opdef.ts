@@ -10,7 +10,10 @@ import type { Axis, TeExpr } from "./te.ts";
 import type { DType, Tensor, ValueType } from "./types.ts";
 
 /** How close an output has to be to the f64 oracle: the same, n units in the last place, or r times the output's largest magnitude. */
-export type Accuracy = { readonly kind: "exact" } | { readonly kind: "ulps"; readonly n: number } | { readonly kind: "rtol"; readonly r: number };
+export type Accuracy =
+  | { readonly kind: "exact" }
+  | { readonly kind: "ulps"; readonly n: number }
+  | { readonly kind: "rtol"; readonly r: number };
 
 /** What every op says without knowing its attributes. One definition may serve several ONNX names and domains. */
 export interface OpHead {
@@ -99,22 +102,39 @@ export interface TeBuilder {
   /** Like map, but visits axis `axis` in ascending order: body may load `out` at an earlier index of that axis. */
   scan(out: Buffer, axis: number, body: (index: readonly Expr[]) => Expr): void;
   /** A stage written out in full. */
-  stage(axes: readonly Axis[], outs: readonly { readonly buffer: BufferId; readonly body: TeExpr }[], scan: string | null): void;
+  stage(
+    axes: readonly Axis[],
+    outs: readonly { readonly buffer: BufferId; readonly body: TeExpr }[],
+    scan: string | null,
+  ): void;
   /** A kernel in loops, with its arguments by position. */
   kernel(k: Kernel, args: readonly Buffer[], scalars?: readonly Dim[]): void;
   /** Binds a symbol to an element of an integer buffer, or to a Dim's value now. */
-  dim(id: SymbolId, from: { readonly buffer: Buffer; readonly index: Dim } | { readonly value: Dim }, min?: number, max?: number | null): void;
+  dim(
+    id: SymbolId,
+    from: { readonly buffer: Buffer; readonly index: Dim } | { readonly value: Dim },
+    min?: number,
+    max?: number | null,
+  ): void;
   /** Whether a symbol stands for something that depends on data: a `dim` binds it. */
   isData(id: SymbolId): boolean;
   /** A new symbol for use in dim, counters and extents. */
   symbol(stem: string): { readonly id: SymbolId; readonly dim: Dim };
-  loop(options: { readonly trip: Dim | null; readonly cond: Buffer | null; readonly counter: SymbolId; readonly swap?: readonly (readonly [Buffer, Buffer])[] }, body: () => void): void;
+  loop(
+    options: {
+      readonly trip: Dim | null;
+      readonly cond: Buffer | null;
+      readonly counter: SymbolId;
+      readonly swap?: readonly (readonly [Buffer, Buffer])[];
+    },
+    body: () => void,
+  ): void;
   ifElse(cond: Buffer, then: () => void, otherwise: () => void): void;
   /** Lowers a body graph in place: its inputs are bound to these buffers; returns the buffers of its outputs. */
   inline(g: Graph, inputs: readonly Buffer[]): readonly Buffer[];
 }
 export type ReduceSpec = {
-  readonly state: readonly { readonly init: Const; readonly update: (s: readonly Expr[]) => Expr; }[];
+  readonly state: readonly { readonly init: Const; readonly update: (s: readonly Expr[]) => Expr }[];
   /** Joins partial states a and b; absent: the reduction is not split. */
   readonly merge?: (a: readonly Expr[], b: readonly Expr[]) => readonly Expr[];
   readonly result?: (s: readonly Expr[]) => Expr;
@@ -136,7 +156,11 @@ export type OpBody<A extends Attrs> =
   | { readonly kind: "view"; readonly bind?: (b: TeBuilder, n: Node<A>) => void };
 
 /** branch: a body whose shapes do not fit (E205) is left out, as long as another branch is left: it is never taken with these inputs. */
-export type BodySpec = { readonly inputs: readonly ValueType[]; readonly carried: readonly (readonly [number, number])[]; readonly branch?: boolean };
+export type BodySpec = {
+  readonly inputs: readonly ValueType[];
+  readonly carried: readonly (readonly [number, number])[];
+  readonly branch?: boolean;
+};
 
 export interface OpDef<A extends Attrs> extends OpHead {
   readonly parse: (n: RawNode) => A;
@@ -148,7 +172,11 @@ export interface OpDef<A extends Attrs> extends OpHead {
    * of the ONNX node as written (RawNode.inputCount of them), then the captures of each body in the order of these keys. A graph
    * that is not named here is left out.
    */
-  readonly bodies?: (x: readonly (ValueType | null)[], n: RawNode, known: (input: number) => PartialTensor | null) => { readonly [attr: string]: BodySpec };
+  readonly bodies?: (
+    x: readonly (ValueType | null)[],
+    n: RawNode,
+    known: (input: number) => PartialTensor | null,
+  ) => { readonly [attr: string]: BodySpec };
   /**
    * Values that stand for the outputs, where the op resolves at compile time: tensors among them made here. null: the node stays. Asked
    * when a node is added, at import or by a pass. n.outputs says only how many there are.
@@ -159,7 +187,12 @@ export interface OpDef<A extends Attrs> extends OpHead {
 
 /** Adds nodes in an expansion or a pass; types are inferred as at import. */
 export interface GraphBuilder {
-  add<A extends Attrs>(def: OpDef<A>, inputs: readonly (ValueId | null)[], attrs: A, outputs?: number): readonly ValueId[];
+  add<A extends Attrs>(
+    def: OpDef<A>,
+    inputs: readonly (ValueId | null)[],
+    attrs: A,
+    outputs?: number,
+  ): readonly ValueId[];
   constant(t: Tensor, name?: string): ValueId;
   type(v: ValueId): ValueType;
   known(v: ValueId): PartialTensor | null;

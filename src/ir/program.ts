@@ -11,22 +11,45 @@ import type { Port } from "./te.ts";
 import type { DType, Tensor } from "./types.ts";
 
 /** `kernel` indexes Program.kernels; scalars and dims give the kernel's in order. */
-export type Call = { readonly kernel: number; readonly args: readonly BufferId[]; readonly scalars: readonly Dim[]; readonly dims: readonly Dim[] };
+export type Call = {
+  readonly kernel: number;
+  readonly args: readonly BufferId[];
+  readonly scalars: readonly Dim[];
+  readonly dims: readonly Dim[];
+};
 
 export type Action<C> =
   | { readonly kind: "call"; readonly call: C }
   /** Binds a symbol: to an element of an i32 or i64 buffer, or to the value of a Dim now. A value outside [min, max] stops the run. */
-  | { readonly kind: "dim"; readonly id: SymbolId; readonly from: { readonly buffer: BufferId; readonly index: Dim } | { readonly value: Dim }; readonly min: number; readonly max: number | null }
+  | {
+      readonly kind: "dim";
+      readonly id: SymbolId;
+      readonly from: { readonly buffer: BufferId; readonly index: Dim } | { readonly value: Dim };
+      readonly min: number;
+      readonly max: number | null;
+    }
   /** Heap buffers: their size is known here. reserve binds the symbol that is the buffer's offset in the plan. */
   | { readonly kind: "reserve"; readonly buffer: BufferId }
   | { readonly kind: "release"; readonly buffer: BufferId }
   /** cond: element 0 of a bool buffer. */
-  | { readonly kind: "if"; readonly cond: BufferId; readonly then: readonly Action<C>[]; readonly otherwise: readonly Action<C>[] }
+  | {
+      readonly kind: "if";
+      readonly cond: BufferId;
+      readonly then: readonly Action<C>[];
+      readonly otherwise: readonly Action<C>[];
+    }
   /**
    * counter = 0, 1, ... while counter < trip (null: no limit) and element 0 of cond (null: true) holds, tested before each
    * iteration. After each, each pair of swap exchanges its memory; after the loop the names stay as the last swap left them.
    */
-  | { readonly kind: "loop"; readonly trip: Dim | null; readonly cond: BufferId | null; readonly counter: SymbolId; readonly body: readonly Action<C>[]; readonly swap: readonly (readonly [BufferId, BufferId])[] };
+  | {
+      readonly kind: "loop";
+      readonly trip: Dim | null;
+      readonly cond: BufferId | null;
+      readonly counter: SymbolId;
+      readonly body: readonly Action<C>[];
+      readonly swap: readonly (readonly [BufferId, BufferId])[];
+    };
 
 /**
  * Where every buffer lies. `lets` is a straight-line function of the bound symbols, evaluated in order when they change, before
@@ -43,7 +66,13 @@ export type MemoryPlan = {
 };
 
 /** A symbol is read from axis `axis` of input `input`; every other dim of an input is checked against its Dim. */
-export type Binding = { readonly id: SymbolId; readonly input: number; readonly axis: number; readonly min: number; readonly max: number | null };
+export type Binding = {
+  readonly id: SymbolId;
+  readonly input: number;
+  readonly axis: number;
+  readonly min: number;
+  readonly max: number | null;
+};
 
 /** init runs once per load and fills prepared buffers; run is one inference. */
 export type Program = {

@@ -1,11 +1,10 @@
 // Schedules: plain data that says in which order, lanes and threads a group's stages are computed.
-import type { StageId } from "../base/brand.ts";
+import type { BufferId, StageId } from "../base/brand.ts";
+import type { Ranges } from "./dim.ts";
 import type { LoopKind } from "./loops.ts";
 import type { Buffer } from "./storage.ts";
-import type { Axis, Group, Stage } from "./te.ts";
-import type { BufferId } from "../base/brand.ts";
-import type { Ranges } from "./dim.ts";
 import type { TargetInfo } from "./target.ts";
+import type { Axis, Group, Stage } from "./te.ts";
 
 /**
  * Loops are named after axes. split makes A.o (counting in steps of `by`) and A.i from A; fuse makes "A+B" from A and B, A outermost.

@@ -1,7 +1,8 @@
 // Simplifies expressions: index arithmetic through canonical Dims with the ranges of variables, comparisons that the ranges decide,
 // and scalar identities that are exact for the dtype.
-import * as D from "./dim.ts";
+
 import type { Dim, Ranges } from "./dim.ts";
+import * as D from "./dim.ts";
 import { constant, type Expr, ofDim, toDim } from "./expr.ts";
 import type { LoopExpr } from "./loops.ts";
 import { mapExpr, substituteVars } from "./rewrite.ts";
@@ -42,14 +43,22 @@ export class Simplifier {
 
   private node(e: Any): Any {
     switch (e.kind) {
-      case "binary": return this.binary(e);
+      case "binary":
+        return this.binary(e);
       case "unary": {
         if (e.op === "not" && e.x.kind === "const") return constant("bool", e.x.value ? 0 : 1);
         if (e.op === "neg" && e.dtype === "i32") return this.index(e);
         return e;
       }
       case "mulAdd":
-        if (e.dtype === "i32") return this.index({ kind: "binary", op: "add", dtype: "i32", a: { kind: "binary", op: "mul", dtype: "i32", a: e.a, b: e.b }, b: e.c });
+        if (e.dtype === "i32")
+          return this.index({
+            kind: "binary",
+            op: "add",
+            dtype: "i32",
+            a: { kind: "binary", op: "mul", dtype: "i32", a: e.a, b: e.b },
+            b: e.c,
+          });
         return e;
       case "select":
         if (e.cond.kind === "const") return e.cond.value ? e.a : e.b;
@@ -68,7 +77,8 @@ export class Simplifier {
       }
       case "table":
         return e.index.kind === "const" ? constant(e.dtype, e.values[Number(e.index.value)] ?? 0) : e;
-      default: return e;
+      default:
+        return e;
     }
   }
   /** An i32 arithmetic expression in canonical form. */
@@ -79,11 +89,24 @@ export class Simplifier {
   private binary(e: Extract<Any, { kind: "binary" }>): Any {
     if (e.a.dtype === "i32") {
       switch (e.op) {
-        case "add": case "sub": case "mul": case "floordiv": case "floormod": case "min": case "max": return this.index(e);
-        case "lt": case "le": case "eq": case "ne": return this.compare(e);
-        case "truncdiv": case "truncmod": {
+        case "add":
+        case "sub":
+        case "mul":
+        case "floordiv":
+        case "floormod":
+        case "min":
+        case "max":
+          return this.index(e);
+        case "lt":
+        case "le":
+        case "eq":
+        case "ne":
+          return this.compare(e);
+        case "truncdiv":
+        case "truncmod": {
           const [a, b] = [this.dim(e.a), this.dim(e.b)];
-          if (a && b && D.nonNegative(a, this.ranges) && D.positive(b, this.ranges)) return this.back(D.simplify(e.op === "truncdiv" ? D.floordiv(a, b) : D.mod(a, b), this.ranges));
+          if (a && b && D.nonNegative(a, this.ranges) && D.positive(b, this.ranges))
+            return this.back(D.simplify(e.op === "truncdiv" ? D.floordiv(a, b) : D.mod(a, b), this.ranges));
           return e;
         }
       }
@@ -91,18 +114,35 @@ export class Simplifier {
     }
     if (e.dtype === "bool" && (e.op === "and" || e.op === "or")) {
       const stop = e.op === "or" ? 1 : 0;
-      for (const [x, y] of [[e.a, e.b], [e.b, e.a]] as const) {
+      for (const [x, y] of [
+        [e.a, e.b],
+        [e.b, e.a],
+      ] as const) {
         if (x.kind === "const") return Number(x.value) === stop ? x : y;
       }
       return e.a === e.b ? e.a : e;
     }
-    const isConst = (x: Any, v: number): boolean => x.kind === "const" && Number(x.value) === v && !Object.is(x.value, -0);
+    const isConst = (x: Any, v: number): boolean =>
+      x.kind === "const" && Number(x.value) === v && !Object.is(x.value, -0);
     switch (e.op) {
       // x + 0 is not x for x = -0; x * 1 and x - 0 and x / 1 are.
-      case "add": if (!isFloat(e.dtype)) { if (isConst(e.b, 0)) return e.a; if (isConst(e.a, 0)) return e.b; } break;
-      case "sub": if (isConst(e.b, 0)) return e.a; break;
-      case "mul": if (isConst(e.b, 1)) return e.a; if (isConst(e.a, 1)) return e.b; break;
-      case "div": case "truncdiv": if (isConst(e.b, 1)) return e.a; break;
+      case "add":
+        if (!isFloat(e.dtype)) {
+          if (isConst(e.b, 0)) return e.a;
+          if (isConst(e.a, 0)) return e.b;
+        }
+        break;
+      case "sub":
+        if (isConst(e.b, 0)) return e.a;
+        break;
+      case "mul":
+        if (isConst(e.b, 1)) return e.a;
+        if (isConst(e.a, 1)) return e.b;
+        break;
+      case "div":
+      case "truncdiv":
+        if (isConst(e.b, 1)) return e.a;
+        break;
     }
     return e;
   }
@@ -115,8 +155,10 @@ export class Simplifier {
     const t = constant("bool", 1);
     const f = constant("bool", 0);
     switch (e.op) {
-      case "lt": return yes(D.sub(diff, D.one)) ? t : yes(minus) ? f : e;
-      case "le": return yes(diff) ? t : yes(D.sub(minus, D.one)) ? f : e;
+      case "lt":
+        return yes(D.sub(diff, D.one)) ? t : yes(minus) ? f : e;
+      case "le":
+        return yes(diff) ? t : yes(D.sub(minus, D.one)) ? f : e;
       default: {
         const equal = diff === D.zero ? true : yes(D.sub(diff, D.one)) || yes(D.sub(minus, D.one)) ? false : null;
         return equal === null ? e : equal === (e.op === "eq") ? t : f;

@@ -1,7 +1,7 @@
 // How a tensor lies in memory. Storage belongs to a buffer; indices stay logical until `flatten`.
 import type { BufferId } from "../base/brand.ts";
-import * as D from "./dim.ts";
 import type { Dim } from "./dim.ts";
+import * as D from "./dim.ts";
 import type { DType } from "./types.ts";
 
 /**
@@ -53,7 +53,8 @@ export function linear(s: Storage, index: readonly Dim[]): Dim {
   const terms: Dim[] = [s.offset];
   index.forEach((i, a) => {
     const block = s.blocks.find((b) => b.axis === a);
-    if (block) terms.push(D.mul(D.floordiv(i, D.int(block.by)), s.strides[a]!), D.mul(D.mod(i, D.int(block.by)), block.stride));
+    if (block)
+      terms.push(D.mul(D.floordiv(i, D.int(block.by)), s.strides[a]!), D.mul(D.mod(i, D.int(block.by)), block.stride));
     else terms.push(D.mul(i, s.strides[a]!));
   });
   return D.add(...terms);

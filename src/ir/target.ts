@@ -1,6 +1,7 @@
 // Facts about a target that rules and passes read. They never read its name.
-import type { UnaryOp } from "./expr.ts";
+
 import type { OutputFile } from "./artifact.ts";
+import type { UnaryOp } from "./expr.ts";
 import type { Program } from "./program.ts";
 import type { DType } from "./types.ts";
 
@@ -11,7 +12,12 @@ export type TargetInfo = {
   /** Vector registers that a kernel may count on. */
   readonly registers: number;
   readonly cacheBytes: readonly number[];
-  readonly gpu: { readonly workgroup: number; readonly sharedBytes: number; readonly sharedIsFast: boolean; readonly subgroups: boolean } | null;
+  readonly gpu: {
+    readonly workgroup: number;
+    readonly sharedBytes: number;
+    readonly sharedIsFast: boolean;
+    readonly subgroups: boolean;
+  } | null;
   /** Unary ops that the target computes itself, within an ulp or two; others are decomposed in L. */
   readonly natives: ReadonlySet<UnaryOp>;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */

@@ -1,10 +1,10 @@
 // The TeBuilder that op definitions lower through, and the context that collects what they append.
-import { InternalError, assert, must } from "../base/assert.ts";
+import { assert, InternalError, must } from "../base/assert.ts";
 import type { BufferId, StageId, SymbolId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
-import * as D from "./dim.ts";
 import type { Dim, Sym } from "./dim.ts";
-import { v, type Expr } from "./expr.ts";
+import * as D from "./dim.ts";
+import { type Expr, v } from "./expr.ts";
 import type { Graph } from "./graph.ts";
 import type { Kernel } from "./loops.ts";
 import type { PartialTensor, ReduceSpec, TeBuilder } from "./opdef.ts";
@@ -38,7 +38,8 @@ export class TeContext {
     return this.nextStage++ as StageId;
   }
   symbol(stem: string): { id: SymbolId; dim: Dim } {
-    const id = `$${stem}.${this.nextSymbol++}` as SymbolId;
+    // Apart from the symbols that inference makes, which end in .NUMBER.
+    const id = `$${stem}:${this.nextSymbol++}` as SymbolId;
     this.symbols.push({ id, min: 0, max: null, def: "data" });
     return { id, dim: D.sym(id) };
   }
@@ -67,18 +68,27 @@ export type NodeIo = {
 };
 
 export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
-  const pushStage = (axes: readonly Axis[], outs: readonly { buffer: BufferId; body: TeExpr }[], scan: string | null): void => {
+  const pushStage = (
+    axes: readonly Axis[],
+    outs: readonly { buffer: BufferId; body: TeExpr }[],
+    scan: string | null,
+  ): void => {
     const id = ctx.stageId();
-    ctx.actions.push({ kind: "call", call: { kind: "group", group: { root: id, stages: [{ id, name: io.loc.op, axes, outs, scan, loc: io.loc }] } } });
+    ctx.actions.push({
+      kind: "call",
+      call: { kind: "group", group: { root: id, stages: [{ id, name: io.loc.op, axes, outs, scan, loc: io.loc }] } },
+    });
   };
-  const spatial = (shape: readonly Dim[]): Axis[] => shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
+  const spatial = (shape: readonly Dim[]): Axis[] =>
+    shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
   const vars = (axes: readonly Axis[]): Expr[] => axes.map((a) => v(a.name));
   const b: TeBuilder = {
     types: io.types,
     loc: io.loc,
     input: (i) => must(io.inputs[i], `input ${i} of ${io.loc.op} "${io.loc.node}"`),
     has: (i) => (io.inputs[i] ?? null) !== null,
-    output: (i) => io.outputs[i] ?? ctx.buffer(`${io.loc.node}.out${i}`, typeOf(io, i).dtype, typeOf(io, i).shape, "arena"),
+    output: (i) =>
+      io.outputs[i] ?? ctx.buffer(`${io.loc.node}.out${i}`, typeOf(io, i).dtype, typeOf(io, i).shape, "arena"),
     wants: (i) => (io.outputs[i] ?? null) !== null && io.wanted(i),
     constantOf: (i) => {
       const x = io.inputs[i];
@@ -101,7 +111,11 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     mapAll: (outs, body) => {
       const axes = spatial(must(outs[0], "an output").shape);
       const bodies = body(vars(axes));
-      pushStage(axes, outs.map((o, k) => ({ buffer: o.id, body: must(bodies[k], "a body") })), null);
+      pushStage(
+        axes,
+        outs.map((o, k) => ({ buffer: o.id, body: must(bodies[k], "a body") })),
+        null,
+      );
     },
     reduce: (out, extents, f) => {
       const axes = spatial(out.shape);
@@ -114,16 +128,32 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     },
     stage: pushStage,
     kernel: (kernel, args, scalars = []) => {
-      ctx.actions.push({ kind: "call", call: { kind: "kernel", kernel, args: args.map((a) => a.id), scalars, loc: io.loc } });
+      ctx.actions.push({
+        kind: "call",
+        call: { kind: "kernel", kernel, args: args.map((a) => a.id), scalars, loc: io.loc },
+      });
     },
     dim: (id, from, min = 0, max = null) => {
-      ctx.actions.push({ kind: "dim", id, from: "value" in from ? from : { buffer: from.buffer.id, index: from.index }, min, max });
+      ctx.actions.push({
+        kind: "dim",
+        id,
+        from: "value" in from ? from : { buffer: from.buffer.id, index: from.index },
+        min,
+        max,
+      });
     },
     isData: (id) => ctx.symbols.some((s) => s.id === id && s.def === "data"),
     symbol: (stem) => ctx.symbol(stem),
     loop: (o, body) => {
       const inner = ctx.nested(body);
-      ctx.actions.push({ kind: "loop", trip: o.trip, cond: o.cond?.id ?? null, counter: o.counter, body: inner, swap: (o.swap ?? []).map(([x, y]) => [x.id, y.id] as const) });
+      ctx.actions.push({
+        kind: "loop",
+        trip: o.trip,
+        cond: o.cond?.id ?? null,
+        counter: o.counter,
+        body: inner,
+        swap: (o.swap ?? []).map(([x, y]) => [x.id, y.id] as const),
+      });
     },
     ifElse: (cond, then, otherwise) => {
       ctx.actions.push({ kind: "if", cond: cond.id, then: ctx.nested(then), otherwise: ctx.nested(otherwise) });
@@ -146,7 +176,10 @@ export function makeReduce(axes: readonly Axis[], spec: ReduceSpec): Reduce {
   const vars = states.map((s) => v(s.name, s.dtype));
   const primed = states.map((s) => v(`${s.name}'`, s.dtype));
   const result = spec.result ? spec.result(vars) : must(vars[0], "a state");
-  assert(axes.every((a) => a.role === "reduce"), "reduce over spatial axes");
+  assert(
+    axes.every((a) => a.role === "reduce"),
+    "reduce over spatial axes",
+  );
   return {
     kind: "reduce",
     dtype: result.dtype,

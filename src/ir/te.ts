@@ -26,7 +26,18 @@ export interface Reduce {
   readonly merge: readonly TeExpr[] | null;
   readonly result: TeExpr;
 }
-export type TeExpr = Const | Var | Load<TeExpr> | Table<TeExpr> | Unary<TeExpr> | Binary<TeExpr> | MulAdd<TeExpr> | Select<TeExpr> | Cast<TeExpr> | Bitcast<TeExpr> | Reduce;
+export type TeExpr =
+  | Const
+  | Var
+  | Load<TeExpr>
+  | Table<TeExpr>
+  | Unary<TeExpr>
+  | Binary<TeExpr>
+  | MulAdd<TeExpr>
+  | Select<TeExpr>
+  | Cast<TeExpr>
+  | Bitcast<TeExpr>
+  | Reduce;
 
 export type Stage = {
   readonly id: StageId;
@@ -44,7 +55,13 @@ export type Group = { readonly root: StageId; readonly stages: readonly Stage[] 
 /** What a T program calls: a group of stages, or a kernel already in loops with its arguments. */
 export type TeCall =
   | { readonly kind: "group"; readonly group: Group }
-  | { readonly kind: "kernel"; readonly kernel: Kernel; readonly args: readonly BufferId[]; readonly scalars: readonly Dim[]; readonly loc: Loc };
+  | {
+      readonly kind: "kernel";
+      readonly kernel: Kernel;
+      readonly args: readonly BufferId[];
+      readonly scalars: readonly Dim[];
+      readonly loc: Loc;
+    };
 export type TeAction = Action<TeCall>;
 
 export type TeProgram = {

@@ -247,13 +247,14 @@ export class ActionVerifier<C> {
         this.declared(a.counter, here);
         if (a.trip) checkDims([a.trip], state.symbols, here);
         if (a.cond !== null) this.use(a.cond, state, here, ["bool"]);
+        const inner: State = { symbols: new Set([...state.symbols, a.counter]), reserved: new Set(state.reserved) };
+        this.list(a.body, inner, here);
+        // The body may reserve what it leaves for the next iteration.
         for (const [x, y] of a.swap) {
-          const [bx, by] = [this.use(x, state, here), this.use(y, state, here)];
+          const [bx, by] = [this.use(x, inner, here), this.use(y, inner, here)];
           const alike = x !== y && bx.dtype === by.dtype && bx.shape.length === by.shape.length;
           here.require(alike, `swaps "${bx.name}" and "${by.name}", which are not alike`);
         }
-        const inner: State = { symbols: new Set([...state.symbols, a.counter]), reserved: new Set(state.reserved) };
-        this.list(a.body, inner, here);
         for (const b of state.reserved) if (!inner.reserved.has(b)) state.reserved.delete(b);
       }
     }

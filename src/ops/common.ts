@@ -1,13 +1,16 @@
 // What op families share: broadcasting, types of outputs, axes.
 import { must } from "../base/assert.ts";
-import * as D from "../ir/dim.ts";
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import { type Expr, eq, i32, load, ofDim, where } from "../ir/expr.ts";
 import type { InferCtx, RawNode } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, type TensorType, tensorType, type ValueType, widened } from "../ir/types.ts";
 
-export const onnx = (type: string, ...since: readonly number[]): { domain: string; type: string; since: readonly number[] } => ({ domain: "", type, since });
+export const onnx = (
+  type: string,
+  ...since: readonly number[]
+): { domain: string; type: string; since: readonly number[] } => ({ domain: "", type, since });
 
 /** The tensor type of a required input; a diagnostic when it is absent or no tensor. */
 export function tensor(x: readonly (ValueType | null)[], i: number, ctx: InferCtx): TensorType {
@@ -41,12 +44,15 @@ export function shapeText(s: readonly Dim[]): string {
 /** The element of `b` that broadcasts to position `index` of a result of shape `out`. */
 export function loadBroadcast(b: Buffer, index: readonly Expr[], out: readonly Dim[]): Expr {
   const skip = index.length - b.shape.length;
-  return load(b, b.shape.map((d, k) => {
-    const i = must(index[skip + k], "an index");
-    if (d === D.one) return i32(0);
-    // A symbolic extent that is not the result's may turn out to be 1.
-    return d === out[skip + k] || d.kind === "int" ? i : where(eq(ofDim(d), 1), i32(0), i);
-  }));
+  return load(
+    b,
+    b.shape.map((d, k) => {
+      const i = must(index[skip + k], "an index");
+      if (d === D.one) return i32(0);
+      // A symbolic extent that is not the result's may turn out to be 1.
+      return d === out[skip + k] || d.kind === "int" ? i : where(eq(ofDim(d), 1), i32(0), i);
+    }),
+  );
 }
 
 /** An axis attribute made non-negative; a diagnostic when it is out of range. */
@@ -56,7 +62,12 @@ export function normalAxis(axis: number, rank: number, ctx: { fail(m: string): n
 }
 
 /** A diagnostic unless the input's type is one of these. */
-export function expectType(t: TensorType, allowed: readonly DType[] | ((d: DType) => boolean), what: string, ctx: InferCtx): void {
+export function expectType(
+  t: TensorType,
+  allowed: readonly DType[] | ((d: DType) => boolean),
+  what: string,
+  ctx: InferCtx,
+): void {
   const ok = typeof allowed === "function" ? allowed(t.dtype) : allowed.includes(t.dtype);
   if (!ok) ctx.fail(`${what} has element type ${t.dtype}, which this op does not take`);
 }

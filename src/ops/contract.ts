@@ -1,11 +1,12 @@
 // Sums of products: MatMul, Gemm and their integer forms.
-import type { Accuracy, OpDef, TeBuilder } from "../ir/opdef.ts";
-import { op } from "../ir/opdef.ts";
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load, mulAdd } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
+import type { Accuracy, OpDef, TeBuilder } from "../ir/opdef.ts";
+import { op } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType } from "../ir/types.ts";
 import { broadcastShapes, loadBroadcast, noAttrs, onnx, sameType, shapeText, tensor } from "./common.ts";
@@ -14,12 +15,19 @@ export const contraction: Accuracy = { kind: "rtol", r: 1e-5 };
 
 /** Sums a*b over r into `out`: f gives both factors. `result` is the epilogue. */
 export function sumOfProducts(
-  b: TeBuilder, out: Buffer, extents: readonly Dim[], f: (i: readonly Expr[], r: readonly Expr[]) => readonly [Expr, Expr], result?: (s: Expr, i: readonly Expr[]) => Expr, dtype: DType = out.dtype,
+  b: TeBuilder,
+  out: Buffer,
+  extents: readonly Dim[],
+  f: (i: readonly Expr[], r: readonly Expr[]) => readonly [Expr, Expr],
+  result?: (s: Expr, i: readonly Expr[]) => Expr,
+  dtype: DType = out.dtype,
 ): void {
   b.reduce(out, extents, (i, r) => {
     const [p, q] = f(i, r);
     return {
-      state: [{ init: constant(dtype, 0), update: ([s]) => (isFloat(dtype) ? mulAdd(p, q, s!) : E.add(s!, E.mul(p, q))) }],
+      state: [
+        { init: constant(dtype, 0), update: ([s]) => (isFloat(dtype) ? mulAdd(p, q, s!) : E.add(s!, E.mul(p, q))) },
+      ],
       merge: ([s], [t]) => [E.add(s!, t!)],
       ...(result ? { result: ([s]: readonly Expr[]) => result(s!, i) } : {}),
     };
@@ -27,16 +35,31 @@ export function sumOfProducts(
 }
 
 /** Shapes of numpy's matmul: batch dims broadcast; a 1-d operand is a row or a column whose axis is dropped. */
-export function matmulShapes(a: readonly Dim[], b: readonly Dim[], ctx: { fail(m: string): never }, broadcast: (s: readonly (readonly Dim[])[]) => readonly Dim[]): { shape: readonly Dim[]; k: Dim } {
+export function matmulShapes(
+  a: readonly Dim[],
+  b: readonly Dim[],
+  ctx: { fail(m: string): never },
+  broadcast: (s: readonly (readonly Dim[])[]) => readonly Dim[],
+): { shape: readonly Dim[]; k: Dim } {
   if (a.length === 0 || b.length === 0) ctx.fail("matmul of a scalar");
   const k = a[a.length - 1]!;
   const kb = b[Math.max(0, b.length - 2)]!;
-  if (k !== kb && k.kind === "int" && kb.kind === "int") ctx.fail(`inner extents differ: ${shapeText(a)} times ${shapeText(b)}`);
+  if (k !== kb && k.kind === "int" && kb.kind === "int")
+    ctx.fail(`inner extents differ: ${shapeText(a)} times ${shapeText(b)}`);
   const batch = broadcast([a.slice(0, -2), b.slice(0, -2)]);
-  return { shape: [...batch, ...(a.length > 1 ? [a[a.length - 2]!] : []), ...(b.length > 1 ? [b[b.length - 1]!] : [])], k: k.kind === "int" ? k : kb };
+  return {
+    shape: [...batch, ...(a.length > 1 ? [a[a.length - 2]!] : []), ...(b.length > 1 ? [b[b.length - 1]!] : [])],
+    k: k.kind === "int" ? k : kb,
+  };
 }
 /** The factors of one matmul output element at index i, for reduction index k. */
-export function matmulFactors(x: Buffer, y: Buffer, i: readonly Expr[], k: Expr, out: readonly Dim[]): readonly [Expr, Expr] {
+export function matmulFactors(
+  x: Buffer,
+  y: Buffer,
+  i: readonly Expr[],
+  k: Expr,
+  out: readonly Dim[],
+): readonly [Expr, Expr] {
   const rows = x.shape.length > 1;
   const cols = y.shape.length > 1;
   const batchRank = out.length - (rows ? 1 : 0) - (cols ? 1 : 0);
@@ -75,11 +98,17 @@ export const Gemm: OpDef<{ alpha: number; beta: number; transA: boolean; transB:
   onnx: [onnx("Gemm", 1, 6, 7, 9, 11, 13)],
   accuracy: contraction,
   effects: "none",
-  parse: (n) => ({ alpha: n.float("alpha", 1), beta: n.float("beta", 1), transA: n.int("transA", 0) !== 0, transB: n.int("transB", 0) !== 0 }),
+  parse: (n) => ({
+    alpha: n.float("alpha", 1),
+    beta: n.float("beta", 1),
+    transA: n.int("transA", 0) !== 0,
+    transB: n.int("transB", 0) !== 0,
+  }),
   infer: (x, a, ctx) => {
     const [p, q] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
     sameType(p, q, ctx);
-    if (p.shape.length !== 2 || q.shape.length !== 2) ctx.fail(`Gemm needs matrices, not ${shapeText(p.shape)} and ${shapeText(q.shape)}`);
+    if (p.shape.length !== 2 || q.shape.length !== 2)
+      ctx.fail(`Gemm needs matrices, not ${shapeText(p.shape)} and ${shapeText(q.shape)}`);
     const [m, k] = a.transA ? [p.shape[1]!, p.shape[0]!] : [p.shape[0]!, p.shape[1]!];
     const [kb, n] = a.transB ? [q.shape[1]!, q.shape[0]!] : [q.shape[0]!, q.shape[1]!];
     if (k.kind === "int" && kb.kind === "int" && k !== kb) ctx.fail(`inner extents differ: ${k.key} and ${kb.key}`);
@@ -91,9 +120,12 @@ export const Gemm: OpDef<{ alpha: number; beta: number; transA: boolean; transB:
       const [x, y, out] = [b.input(0), b.input(1), b.output(0)];
       const { alpha, beta, transA, transB } = n.attrs;
       const k = x.shape[transA ? 0 : 1]!;
-      const scale = (e: Expr, by: number): Expr => (by === 1 ? e : isFloat(e.dtype) ? E.mul(e, by) : E.to(e.dtype, E.mul(E.to("f64", e), by)));
+      const scale = (e: Expr, by: number): Expr =>
+        by === 1 ? e : isFloat(e.dtype) ? E.mul(e, by) : E.to(e.dtype, E.mul(E.to("f64", e), by));
       sumOfProducts(
-        b, out, [k],
+        b,
+        out,
+        [k],
         (i, [r]) => [load(x, transA ? [r!, i[0]!] : [i[0]!, r!]), load(y, transB ? [i[1]!, r!] : [r!, i[1]!])],
         (s, i) => {
           const p = scale(s, alpha);
@@ -108,7 +140,13 @@ export const Gemm: OpDef<{ alpha: number; beta: number; transA: boolean; transB:
 export function zeroPoint(b: TeBuilder, input: number, at: Expr): Expr {
   if (!b.has(input)) return i32(0);
   const z = b.input(input);
-  return E.to("i32", load(z, z.shape.map((d) => (d === D.one ? i32(0) : at))));
+  return E.to(
+    "i32",
+    load(
+      z,
+      z.shape.map((d) => (d === D.one ? i32(0) : at)),
+    ),
+  );
 }
 /** int8 x int8 -> int32. */
 export const MatMulInteger: OpDef<Record<string, never>> = op({
@@ -117,7 +155,12 @@ export const MatMulInteger: OpDef<Record<string, never>> = op({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,
-  infer: (x, _a, ctx) => [tensorType("i32", matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 1, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape)],
+  infer: (x, _a, ctx) => [
+    tensorType(
+      "i32",
+      matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 1, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape,
+    ),
+  ],
   body: {
     kind: "compute",
     compute: (b) => {

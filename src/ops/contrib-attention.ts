@@ -1,14 +1,15 @@
 // onnxruntime's attention operators (com.microsoft): Attention, MultiHeadAttention, GroupQueryAttention.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, tensorType, type ValueType } from "../ir/types.ts";
-import { loadBroadcast, shapeText, tensor, wide } from "./common.ts";
 import { attend, attentionAccuracy, type Heads, headsOf, materialised, rotated, withPast } from "./attention.ts";
+import { loadBroadcast, shapeText, tensor, wide } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
 import { bindExtents, dimAt, intAt, toIndex } from "./ints.ts";
 import { microsoft } from "./quant.ts";
@@ -16,18 +17,29 @@ import { microsoft } from "./quant.ts";
 type Common = { readonly heads: number; readonly scale?: number; readonly filter: number; readonly causal: boolean };
 function parseCommon(n: RawNode): Common {
   return {
-    heads: n.int("num_heads"), filter: n.float("mask_filter_value", -10000), causal: n.int("unidirectional", 0) !== 0,
+    heads: n.int("num_heads"),
+    filter: n.float("mask_filter_value", -10000),
+    causal: n.int("unidirectional", 0) !== 0,
     ...(n.has("scale") && n.float("scale") !== 0 ? { scale: n.float("scale") } : {}),
   };
 }
 /** What onnxruntime adds to the scores of keys that a mask of integers leaves out: one row of flags, or a length, per batch. */
-function paddingBias(mask: Buffer, t: DType, filter: number, past: Dim, keys: Dim): (b: Expr, i: Expr, j: Expr) => Expr {
+function paddingBias(
+  mask: Buffer,
+  t: DType,
+  filter: number,
+  past: Dim,
+  keys: Dim,
+): (b: Expr, i: Expr, j: Expr) => Expr {
   return (b, i, j) => {
     const out = constant(t, filter);
     const zero = constant(t, 0);
     if (mask.shape.length === 1) return E.where(E.lt(j, toIndex(load(mask, [b]))), zero, out);
     const at = mask.shape.length === 2 ? [b, j] : [b, E.add(i, ofDim(past)), j];
-    const flag = E.ne(load(mask, mask.shape.length === 2 || mask.shape[1] === keys ? at : [b, i, j]), constant(mask.dtype, 0));
+    const flag = E.ne(
+      load(mask, mask.shape.length === 2 || mask.shape[1] === keys ? at : [b, i, j]),
+      constant(mask.dtype, 0),
+    );
     return E.where(flag, zero, out);
   };
 }
@@ -35,22 +47,57 @@ type Biases = { readonly padding: ((b: Expr, i: Expr, j: Expr) => Expr) | null; 
 function joinBiases(s: Biases, t: DType, full: readonly Dim[]): ((b: Expr, h: Expr, i: Expr, j: Expr) => Expr) | null {
   if (!s.padding && !s.extra) return null;
   return (b, h, i, j) => {
-    const terms = [...(s.padding ? [s.padding(b, i, j)] : []), ...(s.extra ? [E.to(t, loadBroadcast(s.extra, [b, h, i, j], full))] : [])];
+    const terms = [
+      ...(s.padding ? [s.padding(b, i, j)] : []),
+      ...(s.extra ? [E.to(t, loadBroadcast(s.extra, [b, h, i, j], full))] : []),
+    ];
     return terms.reduce((p, q) => E.add(p, q));
   };
 }
-const joined = (size: Dim) => (i: readonly Expr[]): readonly [Expr, Expr, Expr, Expr] => [i[0]!, E.floordiv(i[2]!, ofDim(size)), i[1]!, E.floormod(i[2]!, ofDim(size))];
+const joined =
+  (size: Dim) =>
+  (i: readonly Expr[]): readonly [Expr, Expr, Expr, Expr] => [
+    i[0]!,
+    E.floordiv(i[2]!, ofDim(size)),
+    i[1]!,
+    E.floormod(i[2]!, ofDim(size)),
+  ];
 
-type MhaShapes = { readonly batch: Dim; readonly queries: Dim; readonly now: Dim; readonly past: Dim; readonly keys: Dim; readonly size: Dim; readonly valueSize: Dim };
+type MhaShapes = {
+  readonly batch: Dim;
+  readonly queries: Dim;
+  readonly now: Dim;
+  readonly past: Dim;
+  readonly keys: Dim;
+  readonly size: Dim;
+  readonly valueSize: Dim;
+};
 /** query [B, S, H*D] or packed [B, S, H, 3, D]; key and value [B, L, H*D], packed [B, L, H, 2, D], or heads [B, H, L, D]. */
-function mhaShapes(heads: number, q: readonly Dim[], k: readonly Dim[] | null, v: readonly Dim[] | null, past: readonly Dim[] | null, fail: (m: string) => never): MhaShapes {
+function mhaShapes(
+  heads: number,
+  q: readonly Dim[],
+  k: readonly Dim[] | null,
+  v: readonly Dim[] | null,
+  past: readonly Dim[] | null,
+  fail: (m: string) => never,
+): MhaShapes {
   const h = D.int(heads);
   const before = past ? past[2]! : D.zero;
-  if (q.length === 5) return { batch: q[0]!, queries: q[1]!, now: q[1]!, past: before, keys: D.add(before, q[1]!), size: q[4]!, valueSize: q[4]! };
+  if (q.length === 5)
+    return {
+      batch: q[0]!,
+      queries: q[1]!,
+      now: q[1]!,
+      past: before,
+      keys: D.add(before, q[1]!),
+      size: q[4]!,
+      valueSize: q[4]!,
+    };
   if (q.length !== 3 || !k) return fail(`attention of ${shapeText(q)} without keys`);
   const size = D.floordiv(q[2]!, h);
   const now = k.length === 4 ? k[2]! : k[1]!;
-  const valueSize = k.length === 5 ? k[4]! : !v ? fail("attention without values") : v.length === 4 ? v[3]! : D.floordiv(v[2]!, h);
+  const valueSize =
+    k.length === 5 ? k[4]! : !v ? fail("attention without values") : v.length === 4 ? v[3]! : D.floordiv(v[2]!, h);
   return { batch: q[0]!, queries: q[1]!, now, past: before, keys: D.add(before, now), size, valueSize };
 }
 const shapeOf = (x: readonly (ValueType | null)[], k: number): readonly Dim[] | null => {
@@ -68,7 +115,11 @@ export const MultiHeadAttention: OpDef<Common> = op<Common>({
     const q = tensor(x, 0, ctx);
     const s = mhaShapes(a.heads, q.shape, shapeOf(x, 1), shapeOf(x, 2), shapeOf(x, 6), ctx.fail);
     const h = D.int(a.heads);
-    return [tensorType(q.dtype, [s.batch, s.queries, D.mul(h, s.valueSize)]), tensorType(q.dtype, [s.batch, h, s.keys, s.size]), tensorType(q.dtype, [s.batch, h, s.keys, s.valueSize])];
+    return [
+      tensorType(q.dtype, [s.batch, s.queries, D.mul(h, s.valueSize)]),
+      tensorType(q.dtype, [s.batch, h, s.keys, s.size]),
+      tensorType(q.dtype, [s.batch, h, s.keys, s.valueSize]),
+    ];
   },
   body: {
     kind: "compute",
@@ -77,37 +128,92 @@ export const MultiHeadAttention: OpDef<Common> = op<Common>({
       const [q, out] = [b.input(0), b.output(0)];
       const optional = (k: number): Buffer | null => (b.has(k) ? b.input(k) : null);
       const [k, v, bias, padding, extra, pastKey, pastValue] = [1, 2, 3, 4, 5, 6, 7].map(optional);
-      const s = mhaShapes(a.heads, q.shape, k?.shape ?? null, v?.shape ?? null, pastKey?.shape ?? null, (m) => { throw new Error(m); });
+      const s = mhaShapes(a.heads, q.shape, k?.shape ?? null, v?.shape ?? null, pastKey?.shape ?? null, (m) => {
+        throw new Error(m);
+      });
       const t = wide(q.dtype);
       const h = D.int(a.heads);
-      const packed = (x: Buffer, part: number): Heads => (m, head, p, d) => E.to(t, load(x, [m, p, head, i32(part), d]));
+      const packed =
+        (x: Buffer, part: number): Heads =>
+        (m, head, p, d) =>
+          E.to(t, load(x, [m, p, head, i32(part), d]));
       // Biases of queries, keys and values stand one after another.
       const withBias = (name: string, x: Heads, length: Dim, size: Dim, offset: Dim): Heads => {
         if (!bias) return x;
-        const sum: Heads = (m, head, p, d) => E.add(x(m, head, p, d), E.to(t, load(bias, [E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))])));
+        const sum: Heads = (m, head, p, d) =>
+          E.add(x(m, head, p, d), E.to(t, load(bias, [E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))])));
         return materialised(b, name, t, [s.batch, h, length, size], sum);
       };
       const [qs, ks] = [D.mul(h, s.size), D.mul(h, s.size)];
-      const query = withBias("query", q.shape.length === 5 ? packed(q, 0) : headsOf(q, t, s.size), s.queries, s.size, D.zero);
+      const query = withBias(
+        "query",
+        q.shape.length === 5 ? packed(q, 0) : headsOf(q, t, s.size),
+        s.queries,
+        s.size,
+        D.zero,
+      );
       const key = q.shape.length === 5 ? packed(q, 1) : k!.shape.length === 5 ? packed(k!, 0) : headsOf(k!, t, s.size);
-      const value = q.shape.length === 5 ? packed(q, 2) : k!.shape.length === 5 ? packed(k!, 1) : headsOf(v!, t, s.valueSize);
+      const value =
+        q.shape.length === 5 ? packed(q, 2) : k!.shape.length === 5 ? packed(k!, 1) : headsOf(v!, t, s.valueSize);
       // Keys that come as heads carry their bias already.
       const ready = k?.shape.length === 4;
-      const { keys, values } = presented(b, s, h, ready ? key : withBias("key", key, s.now, s.size, qs), ready ? value : withBias("value", value, s.now, s.valueSize, D.add(qs, ks)), pastKey ?? null, pastValue ?? null, [1, 2]);
-      attend(b, {
-        t, batch: s.batch, heads: h, keyHeads: h, queries: s.queries, keys: s.keys, size: s.size, valueSize: s.valueSize, q: query, k: keys, v: values, scale: a.scale ?? null, softcap: 0,
-        allowed: a.causal ? (_m, _h, i, j) => E.le(j, E.add(i, ofDim(s.past))) : null,
-        bias: joinBiases({ padding: padding ? paddingBias(padding, t, a.filter, s.past, s.keys) : null, extra: extra ?? null }, t, [s.batch, h, s.queries, s.keys]),
-      }, out, joined(s.valueSize));
+      const { keys, values } = presented(
+        b,
+        s,
+        h,
+        ready ? key : withBias("key", key, s.now, s.size, qs),
+        ready ? value : withBias("value", value, s.now, s.valueSize, D.add(qs, ks)),
+        pastKey ?? null,
+        pastValue ?? null,
+        [1, 2],
+      );
+      attend(
+        b,
+        {
+          t,
+          batch: s.batch,
+          heads: h,
+          keyHeads: h,
+          queries: s.queries,
+          keys: s.keys,
+          size: s.size,
+          valueSize: s.valueSize,
+          q: query,
+          k: keys,
+          v: values,
+          scale: a.scale ?? null,
+          softcap: 0,
+          allowed: a.causal ? (_m, _h, i, j) => E.le(j, E.add(i, ofDim(s.past))) : null,
+          bias: joinBiases(
+            { padding: padding ? paddingBias(padding, t, a.filter, s.past, s.keys) : null, extra: extra ?? null },
+            t,
+            [s.batch, h, s.queries, s.keys],
+          ),
+        },
+        out,
+        joined(s.valueSize),
+      );
     },
   },
 });
 /** Keys and values behind those of the past, also written to the outputs at `at` where they are wanted. */
-function presented(b: TeBuilder, s: MhaShapes, h: Dim, key: Heads, value: Heads, pastKey: Buffer | null, pastValue: Buffer | null, at: readonly [number, number]): { keys: Heads; values: Heads } {
+function presented(
+  b: TeBuilder,
+  s: MhaShapes,
+  h: Dim,
+  key: Heads,
+  value: Heads,
+  pastKey: Buffer | null,
+  pastValue: Buffer | null,
+  at: readonly [number, number],
+): { keys: Heads; values: Heads } {
   const present = (o: number): Buffer | null => (b.types.outputs.length > o && b.wants(o) ? b.output(o) : null);
   const [pk, pv] = [present(at[0]), present(at[1])];
   if (pastKey && pastValue) {
-    return { keys: withPast(b, "keys", pastKey, key, pk, [s.batch, h, s.keys, s.size]), values: withPast(b, "values", pastValue, value, pv, [s.batch, h, s.keys, s.valueSize]) };
+    return {
+      keys: withPast(b, "keys", pastKey, key, pk, [s.batch, h, s.keys, s.size]),
+      values: withPast(b, "values", pastValue, value, pv, [s.batch, h, s.keys, s.valueSize]),
+    };
   }
   if (pk) b.map(pk, ([m, head, p, d]) => E.to(pk.dtype, key(m!, head!, p!, d!)));
   if (pv) b.map(pv, ([m, head, p, d]) => E.to(pv.dtype, value(m!, head!, p!, d!)));
@@ -129,7 +235,10 @@ export const FusedAttention: OpDef<FusedAttrs> = op<FusedAttrs>({
     const t = tensor(x, 0, ctx);
     const s = fusedShapes(a, t.shape, tensor(x, 1, ctx).shape, shapeOf(x, 4));
     const h = D.int(a.heads);
-    return [tensorType(t.dtype, [s.batch, s.queries, D.mul(h, s.valueSize)]), tensorType(t.dtype, [D.int(2), s.batch, h, s.keys, s.size])];
+    return [
+      tensorType(t.dtype, [s.batch, s.queries, D.mul(h, s.valueSize)]),
+      tensorType(t.dtype, [D.int(2), s.batch, h, s.keys, s.size]),
+    ];
   },
   body: {
     kind: "compute",
@@ -141,8 +250,17 @@ export const FusedAttention: OpDef<FusedAttrs> = op<FusedAttrs>({
       const s = fusedShapes(a, x.shape, w.shape, past?.shape ?? null);
       const h = D.int(a.heads);
       const all = b.temp("qkv", t, [s.batch, s.queries, w.shape[1]!]);
-      sumOfProducts(b, all, [w.shape[0]!], ([m, p, c], [k]) => [E.to(t, load(x, [m!, p!, k!])), E.to(t, load(w, [k!, c!]))], (sum, i) => (b.has(2) ? E.add(sum, E.to(t, load(b.input(2), [i[2]!]))) : sum));
-      const part = (size: Dim, offset: Dim): Heads => (m, head, p, d) => load(all, [m, p, E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))]);
+      sumOfProducts(
+        b,
+        all,
+        [w.shape[0]!],
+        ([m, p, c], [k]) => [E.to(t, load(x, [m!, p!, k!])), E.to(t, load(w, [k!, c!]))],
+        (sum, i) => (b.has(2) ? E.add(sum, E.to(t, load(b.input(2), [i[2]!]))) : sum),
+      );
+      const part =
+        (size: Dim, offset: Dim): Heads =>
+        (m, head, p, d) =>
+          load(all, [m, p, E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))]);
       const q = D.mul(h, s.size);
       const query = part(s.size, D.zero);
       let [keys, values] = [part(s.size, q), part(s.valueSize, D.add(q, q))];
@@ -152,7 +270,13 @@ export const FusedAttention: OpDef<FusedAttrs> = op<FusedAttrs>({
         const whole = present ?? b.temp("present", x.dtype, [D.int(2), s.batch, h, s.keys, s.size]);
         const now = [keys, values] as const;
         for (const which of [0, 1] as const) {
-          const at = (start: Dim, length: Dim, name: string): Buffer => b.part(whole, `present.${name}${which}`, [D.int(which), D.zero, D.zero, start, D.zero], [D.one, s.batch, h, length, s.size]);
+          const at = (start: Dim, length: Dim, name: string): Buffer =>
+            b.part(
+              whole,
+              `present.${name}${which}`,
+              [D.int(which), D.zero, D.zero, start, D.zero],
+              [D.one, s.batch, h, length, s.size],
+            );
           if (past) b.map(at(D.zero, s.past, "past"), (i) => load(past, [i32(which), ...i.slice(1)]));
           b.map(at(s.past, s.queries, "now"), ([, m, head, p, d]) => E.to(whole.dtype, now[which](m!, head!, p!, d!)));
         }
@@ -160,11 +284,35 @@ export const FusedAttention: OpDef<FusedAttrs> = op<FusedAttrs>({
         values = (m, head, p, d) => E.to(t, load(whole, [i32(1), m, head, p, d]));
       }
       const mask = b.has(3) ? b.input(3) : null;
-      attend(b, {
-        t, batch: s.batch, heads: h, keyHeads: h, queries: s.queries, keys: s.keys, size: s.size, valueSize: s.valueSize, q: query, k: keys, v: values, scale: a.scale ?? null, softcap: 0,
-        allowed: a.causal ? (_m, _h, i, j) => E.le(j, E.add(i, ofDim(s.past))) : null,
-        bias: joinBiases({ padding: mask ? paddingBias(mask, t, a.filter, s.past, s.keys) : null, extra: b.has(5) ? b.input(5) : null }, t, [s.batch, h, s.queries, s.keys]),
-      }, out, joined(s.valueSize));
+      attend(
+        b,
+        {
+          t,
+          batch: s.batch,
+          heads: h,
+          keyHeads: h,
+          queries: s.queries,
+          keys: s.keys,
+          size: s.size,
+          valueSize: s.valueSize,
+          q: query,
+          k: keys,
+          v: values,
+          scale: a.scale ?? null,
+          softcap: 0,
+          allowed: a.causal ? (_m, _h, i, j) => E.le(j, E.add(i, ofDim(s.past))) : null,
+          bias: joinBiases(
+            {
+              padding: mask ? paddingBias(mask, t, a.filter, s.past, s.keys) : null,
+              extra: b.has(5) ? b.input(5) : null,
+            },
+            t,
+            [s.batch, h, s.queries, s.keys],
+          ),
+        },
+        out,
+        joined(s.valueSize),
+      );
     },
   },
 });
@@ -173,10 +321,26 @@ function fusedShapes(a: FusedAttrs, x: readonly Dim[], w: readonly Dim[], past: 
   const hidden = a.sizes.length > 0 ? D.int(a.sizes[0]!) : D.floordiv(w[1]!, D.int(3));
   const values = a.sizes.length > 0 ? D.int(a.sizes[2]!) : hidden;
   const before = past ? past[3]! : D.zero;
-  return { batch: x[0]!, queries: x[1]!, now: x[1]!, past: before, keys: D.add(before, x[1]!), size: D.floordiv(hidden, h), valueSize: D.floordiv(values, h) };
+  return {
+    batch: x[0]!,
+    queries: x[1]!,
+    now: x[1]!,
+    past: before,
+    keys: D.add(before, x[1]!),
+    size: D.floordiv(hidden, h),
+    valueSize: D.floordiv(values, h),
+  };
 }
 
-type GqaAttrs = { readonly heads: number; readonly keyHeads: number; readonly scale?: number; readonly rotary: boolean; readonly interleaved: boolean; readonly window: number; readonly softcap: number };
+type GqaAttrs = {
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly scale?: number;
+  readonly rotary: boolean;
+  readonly interleaved: boolean;
+  readonly window: number;
+  readonly softcap: number;
+};
 /**
  * Inputs: query, key, value, past_key, past_value, seqlens_k (last key of each batch), total_sequence_length, cos, sin. Queries may hold
  * keys and values too. New keys stand behind those of the past of their own batch: the caches may be longer than what is valid.
@@ -189,8 +353,13 @@ export const GroupQueryAttention: OpDef<GqaAttrs> = op<GqaAttrs>({
   parse: (n) => {
     if (n.int("smooth_softmax", 0) === 1) n.fail("smooth_softmax");
     return {
-      heads: n.int("num_heads"), keyHeads: n.int("kv_num_heads"), rotary: n.int("do_rotary", 0) !== 0, interleaved: n.int("rotary_interleaved", 0) !== 0, window: n.int("local_window_size", -1),
-      softcap: n.float("softcap", 0), ...(n.has("scale") && n.float("scale") !== 0 ? { scale: n.float("scale") } : {}),
+      heads: n.int("num_heads"),
+      keyHeads: n.int("kv_num_heads"),
+      rotary: n.int("do_rotary", 0) !== 0,
+      interleaved: n.int("rotary_interleaved", 0) !== 0,
+      window: n.int("local_window_size", -1),
+      softcap: n.float("softcap", 0),
+      ...(n.has("scale") && n.float("scale") !== 0 ? { scale: n.float("scale") } : {}),
     };
   },
   infer: (x, a, ctx): readonly ValueType[] => {
@@ -218,8 +387,23 @@ export const GroupQueryAttention: OpDef<GqaAttrs> = op<GqaAttrs>({
       const shape = type?.kind === "tensor" ? type.tensor.shape : [];
       const keys = shape[2]!;
       bindExtents(b, shape, [null, null, E.max(intAt(b, 6), past[0] ? ofDim(past[0].shape[2]!) : i32(0)), null]);
-      const before = (m: Expr): Expr => E.sub(E.add(toIndex(load(b.input(5), b.input(5).shape.map((_, k) => (k === 0 ? m : i32(0))))), 1), ofDim(queries));
-      const part = (x: Buffer, offset: Dim): Heads => (m, head, p, d) => E.to(t, load(x, [m, p, E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))]));
+      const before = (m: Expr): Expr =>
+        E.sub(
+          E.add(
+            toIndex(
+              load(
+                b.input(5),
+                b.input(5).shape.map((_, k) => (k === 0 ? m : i32(0))),
+              ),
+            ),
+            1,
+          ),
+          ofDim(queries),
+        );
+      const part =
+        (x: Buffer, offset: Dim): Heads =>
+        (m, head, p, d) =>
+          E.to(t, load(x, [m, p, E.add(E.add(E.mul(head, ofDim(size)), d), ofDim(offset))]));
       const turn = (x: Heads): Heads => {
         if (!a.rotary) return x;
         const [cos, sin] = [b.input(7), b.input(8)];
@@ -228,28 +412,57 @@ export const GroupQueryAttention: OpDef<GqaAttrs> = op<GqaAttrs>({
           return { cos: E.to(t, load(cos, [row, k])), sin: E.to(t, load(sin, [row, k])) };
         });
       };
-      const query = a.rotary ? materialised(b, "query", t, [batch, h, queries, size], turn(part(q, D.zero))) : part(q, D.zero);
-      const now = [turn(own ? part(b.input(1), D.zero) : part(q, D.mul(h, size))), own ? part(b.input(2), D.zero) : part(q, D.mul(D.add(h, g), size))] as const;
+      const query = a.rotary
+        ? materialised(b, "query", t, [batch, h, queries, size], turn(part(q, D.zero)))
+        : part(q, D.zero);
+      const now = [
+        turn(own ? part(b.input(1), D.zero) : part(q, D.mul(h, size))),
+        own ? part(b.input(2), D.zero) : part(q, D.mul(D.add(h, g), size)),
+      ] as const;
       const [present, presentValue] = ([0, 1] as const).map((which) => {
         const o = which + 1;
-        const whole = b.types.outputs.length > o && b.wants(o) ? b.output(o) : b.temp(`present${which}`, q.dtype, shape);
+        const whole =
+          b.types.outputs.length > o && b.wants(o) ? b.output(o) : b.temp(`present${which}`, q.dtype, shape);
         const old = past[which];
         b.map(whole, ([m, head, p, d]) => {
           const at = E.sub(p!, before(m!));
           const fresh = E.to(whole.dtype, now[which](m!, head!, at, d!));
-          const kept: Expr = old ? E.where(E.lt(p!, ofDim(old.shape[2]!)), load(old, [m!, head!, p!, d!]), constant(whole.dtype, 0)) : constant(whole.dtype, 0);
+          const kept: Expr = old
+            ? E.where(E.lt(p!, ofDim(old.shape[2]!)), load(old, [m!, head!, p!, d!]), constant(whole.dtype, 0))
+            : constant(whole.dtype, 0);
           return E.where(E.and(E.le(0, at), E.lt(at, ofDim(queries))), fresh, kept);
         });
         return whole;
       }) as unknown as readonly [Buffer, Buffer];
-      const cached = (x: Buffer): Heads => (m, head, p, d) => E.to(t, load(x, [m, head, p, d]));
-      attend(b, {
-        t, batch, heads: h, keyHeads: g, queries, keys, size, valueSize: size, q: query, k: cached(present), v: cached(presentValue), scale: a.scale ?? null, softcap: a.softcap, bias: null,
-        allowed: (m, _h, i, j) => {
-          const p = E.add(i, before(m));
-          return a.window > 0 ? E.and(E.le(j, p), E.lt(E.sub(p, j), a.window)) : E.le(j, p);
+      const cached =
+        (x: Buffer): Heads =>
+        (m, head, p, d) =>
+          E.to(t, load(x, [m, head, p, d]));
+      attend(
+        b,
+        {
+          t,
+          batch,
+          heads: h,
+          keyHeads: g,
+          queries,
+          keys,
+          size,
+          valueSize: size,
+          q: query,
+          k: cached(present),
+          v: cached(presentValue),
+          scale: a.scale ?? null,
+          softcap: a.softcap,
+          bias: null,
+          allowed: (m, _h, i, j) => {
+            const p = E.add(i, before(m));
+            return a.window > 0 ? E.and(E.le(j, p), E.lt(E.sub(p, j), a.window)) : E.le(j, p);
+          },
         },
-      }, out, joined(size));
+        out,
+        joined(size),
+      );
     },
   },
 });
@@ -257,4 +470,8 @@ function gqaSize(a: GqaAttrs, q: readonly Dim[], own: boolean): Dim {
   return D.floordiv(q[2]!, D.int(own ? a.heads : a.heads + 2 * a.keyHeads));
 }
 
-export const contribAttentionOps: readonly OpDef<Attrs>[] = [MultiHeadAttention, FusedAttention, GroupQueryAttention] as unknown as readonly OpDef<Attrs>[];
+export const contribAttentionOps: readonly OpDef<Attrs>[] = [
+  MultiHeadAttention,
+  FusedAttention,
+  GroupQueryAttention,
+] as unknown as readonly OpDef<Attrs>[];

@@ -2,17 +2,17 @@
 // first body before those of the second.
 import { must } from "../base/assert.ts";
 import type { ValueId } from "../base/brand.ts";
-import * as D from "../ir/dim.ts";
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { load, ofDim } from "../ir/expr.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
-import { tensorType, type TensorType, type ValueType } from "../ir/types.ts";
+import { type TensorType, tensorType, type ValueType } from "../ir/types.ts";
 import { normalAxis, onnx, tensor } from "./common.ts";
-import { Identity } from "./view.ts";
 import { dimAt, isFar, scalarOf, toIndex } from "./ints.ts";
+import { Identity } from "./view.ts";
 
 const controlOpsets = [11, 13, 16, 19, 21, 23, 24, 25];
 const bodyOf = (n: RawNode, name: string): Graph => n.graph(name) ?? n.fail(`graph "${name}" is missing`);
@@ -52,10 +52,14 @@ function onlyBranch(a: IfAttrs): { readonly graph: Graph; readonly when: 0 | 1 }
   if (!a.otherwise) return { graph: a.then!, when: 1 };
   if (!a.then) return { graph: a.otherwise, when: 0 };
   const rank = (g: Graph, k: number): number => outputType(g, k, fail).shape.length;
-  const differ = a.then.outputs.length === a.otherwise.outputs.length && a.then.outputs.some((_, k) => rank(a.then!, k) !== rank(a.otherwise!, k));
+  const differ =
+    a.then.outputs.length === a.otherwise.outputs.length &&
+    a.then.outputs.some((_, k) => rank(a.then!, k) !== rank(a.otherwise!, k));
   return differ ? { graph: a.then, when: 1 } : null;
 }
-const fail = (m: string): never => { throw new Error(m); };
+const fail = (m: string): never => {
+  throw new Error(m);
+};
 
 /** A condition that is known leaves one branch. A run whose condition chooses a branch that is not there stops. */
 export const If: OpDef<IfAttrs> = op<IfAttrs>({
@@ -64,7 +68,9 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => {
-    const [then, otherwise] = ["then_branch", "else_branch"].map((name) => (n.has(name) ? n.graph(name) : n.fail(`graph "${name}" is missing`)));
+    const [then, otherwise] = ["then_branch", "else_branch"].map((name) =>
+      n.has(name) ? n.graph(name) : n.fail(`graph "${name}" is missing`),
+    );
     return { ...(then ? { then } : {}), ...(otherwise ? { otherwise } : {}) };
   },
   bodies: (_x, _n, known) => {
@@ -80,18 +86,25 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     const captured = g.inputs.map((_, k) => n.inputs[from + k]!);
     // What the branch only passes on, or gives twice, becomes a value of its own.
     const results = b.inline(g, captured);
-    const copied = (v: ValueId, k: number): boolean => b.type(v).kind === "tensor" && (captured.includes(v) || results.indexOf(v) < k);
+    const copied = (v: ValueId, k: number): boolean =>
+      b.type(v).kind === "tensor" && (captured.includes(v) || results.indexOf(v) < k);
     return results.map((v, k) => (copied(v, k) ? b.add(Identity, [v], {})[0]! : v));
   },
   infer: (_x, a, ctx): readonly ValueType[] => {
     const flag = knownFlag(ctx.known(0));
-    const only = flag === null ? onlyBranch(a) : { graph: (flag ? a.then : a.otherwise) ?? ctx.fail("the condition is known, and its branch does not fit") };
+    const only =
+      flag === null
+        ? onlyBranch(a)
+        : { graph: (flag ? a.then : a.otherwise) ?? ctx.fail("the condition is known, and its branch does not fit") };
     if (only) {
       return only.graph.outputs.map((id, k) => {
         const t = outputType(only.graph, k, ctx.fail);
         const known = only.graph.values.get(id)?.known;
         if (known && flag !== null) ctx.give(k, known);
-        return tensorType(t.dtype, t.shape.map((d) => outside(d, ctx)));
+        return tensorType(
+          t.dtype,
+          t.shape.map((d) => outside(d, ctx)),
+        );
       });
     }
     const [then, otherwise] = [a.then!, a.otherwise!];
@@ -99,7 +112,10 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     return then.outputs.map((_, k) => {
       const [p, q] = [outputType(then, k, ctx.fail), outputType(otherwise, k, ctx.fail)];
       if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype} in one branch and ${q.dtype} in the other`);
-      return tensorType(p.dtype, p.shape.map((d, j) => (d === q.shape[j] ? outside(d, ctx) : ctx.fresh("if", 0, null))));
+      return tensorType(
+        p.dtype,
+        p.shape.map((d, j) => (d === q.shape[j] ? outside(d, ctx) : ctx.fresh("if", 0, null))),
+      );
     });
   },
   body: {
@@ -108,7 +124,10 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
       const { then, otherwise } = n.attrs;
       const branch = (g: Graph | undefined) => (): void => {
         const from = g === otherwise ? 1 + (then?.inputs.length ?? 0) : 1;
-        const results = b.inline(g!, g!.inputs.map((_, k) => b.input(from + k)));
+        const results = b.inline(
+          g!,
+          g!.inputs.map((_, k) => b.input(from + k)),
+        );
         results.forEach((r, k) => {
           if (!b.wants(k)) return;
           bindOutside(b, b.output(k).shape, r.shape);
@@ -166,8 +185,12 @@ export const Loop: OpDef<LoopAttrs> = op({
     const finals = Array.from({ length: carried }, (_, k) => {
       const t = inputType(a.body, k + 2);
       const first = tensor(x, k + 2, ctx);
-      if (first.dtype !== t.dtype) ctx.fail(`the carried value ${k} is ${first.dtype} at first and ${t.dtype} in the body`);
-      return tensorType(t.dtype, t.shape.map((d) => outside(d, ctx)));
+      if (first.dtype !== t.dtype)
+        ctx.fail(`the carried value ${k} is ${first.dtype} at first and ${t.dtype} in the body`);
+      return tensorType(
+        t.dtype,
+        t.shape.map((d) => outside(d, ctx)),
+      );
     });
     const trip = tripOf(ctx.known(0), (x[0] ?? null) !== null);
     const counted = goesOn(x[1] ?? null, ctx.known(1), a.body) && trip !== null && trip !== "unlimited";
@@ -204,7 +227,12 @@ function lowerLoop(b: TeBuilder, { body: g, carried }: LoopAttrs, outputs: numbe
   // Scan outputs need their shape before they are written. Where a condition may end the loop early, or the body's data decide, a run
   // without them finds it out.
   const inner = (k: number): readonly Dim[] => outputType(g, 1 + k, fail).shape;
-  const open = scans.flatMap((k) => b.output(k).shape.slice(1).flatMap((d, j) => (d !== inner(k)[j] && d.kind === "sym" ? [{ k, j, id: d.id }] : [])));
+  const open = scans.flatMap((k) =>
+    b
+      .output(k)
+      .shape.slice(1)
+      .flatMap((d, j) => (d !== inner(k)[j] && d.kind === "sym" ? [{ k, j, id: d.id }] : [])),
+  );
   if (length && (early || open.length > 0)) {
     const count = b.temp("iterations", "i32", [D.one]);
     b.map(count, () => E.i32(0));
@@ -215,14 +243,26 @@ function lowerLoop(b: TeBuilder, { body: g, carried }: LoopAttrs, outputs: numbe
     });
     if (early) b.dim(symbolOf(length), { buffer: count, index: D.zero });
   } else if (length && trip) bindOutside(b, [length], [D.max(D.zero, trip)]);
-  const state = runLoop(b, g, carried, length && early ? length : trip, steady || (length !== null && early), (results, now) => {
-    for (const k of scans) {
-      const out = b.output(k);
-      const from = results[1 + k]!;
-      const part = b.part(out, `${out.name}.iteration`, [now, ...from.shape.map(() => D.zero)], [D.one, ...out.shape.slice(1)]);
-      b.map(part, (i) => load(from, i.slice(1)));
-    }
-  });
+  const state = runLoop(
+    b,
+    g,
+    carried,
+    length && early ? length : trip,
+    steady || (length !== null && early),
+    (results, now) => {
+      for (const k of scans) {
+        const out = b.output(k);
+        const from = results[1 + k]!;
+        const part = b.part(
+          out,
+          `${out.name}.iteration`,
+          [now, ...from.shape.map(() => D.zero)],
+          [D.one, ...out.shape.slice(1)],
+        );
+        b.map(part, (i) => load(from, i.slice(1)));
+      }
+    },
+  );
   for (let k = 0; k < carried; k++) {
     if (!b.wants(k)) continue;
     bindOutside(b, b.output(k).shape, state[k]!.shape);
@@ -233,10 +273,18 @@ function lowerLoop(b: TeBuilder, { body: g, carried }: LoopAttrs, outputs: numbe
  * The loop itself. Carried values are pairs of buffers that swap. A dim that changes is a symbol of the body's input, bound anew at the
  * end of each iteration. Returns the buffers of the final values.
  */
-function runLoop(b: TeBuilder, g: Graph, carried: number, trip: Dim | null, steady: boolean, each: (results: readonly Buffer[], now: Dim) => void): readonly Buffer[] {
+function runLoop(
+  b: TeBuilder,
+  g: Graph,
+  carried: number,
+  trip: Dim | null,
+  steady: boolean,
+  each: (results: readonly Buffer[], now: Dim) => void,
+): readonly Buffer[] {
   const captures = g.inputs.slice(2 + carried).map((_, k) => b.input(2 + carried + k));
   const types = Array.from({ length: carried }, (_, k) => inputType(g, k + 2));
-  const changing = (t: TensorType, first: readonly Dim[]): number[] => t.shape.flatMap((d, j) => (d !== first[j] && d.kind === "sym" && d.id.startsWith("$carried.") ? [j] : []));
+  const changing = (t: TensorType, first: readonly Dim[]): number[] =>
+    t.shape.flatMap((d, j) => (d !== first[j] && d.kind === "sym" && d.id.startsWith("$carried.") ? [j] : []));
   const now = types.map((t, k) => {
     const first = b.input(k + 2);
     for (const j of changing(t, first.shape)) b.dim(symbolOf(t.shape[j]!), { value: first.shape[j]! });
@@ -245,8 +293,16 @@ function runLoop(b: TeBuilder, g: Graph, carried: number, trip: Dim | null, stea
     return buffer;
   });
   // The same dims as those of the value itself: a symbol of its own stands for what one iteration leaves.
-  const left = types.map((t, k) => t.shape.map((d, j) => (changing(t, b.input(k + 2).shape).includes(j) ? b.symbol("left") : { id: null, dim: d })));
-  const next = types.map((t, k) => b.temp(`next${k}`, t.dtype, left[k]!.map((s) => s.dim)));
+  const left = types.map((t, k) =>
+    t.shape.map((d, j) => (changing(t, b.input(k + 2).shape).includes(j) ? b.symbol("left") : { id: null, dim: d })),
+  );
+  const next = types.map((t, k) =>
+    b.temp(
+      `next${k}`,
+      t.dtype,
+      left[k]!.map((s) => s.dim),
+    ),
+  );
   const flag = steady ? null : b.temp("condition", "bool", []);
   if (flag) b.map(flag, () => (b.has(1) ? scalarOf(b.input(1)) : E.constant("bool", 1)));
   const always = b.temp("always", "bool", []);
@@ -256,11 +312,19 @@ function runLoop(b: TeBuilder, g: Graph, carried: number, trip: Dim | null, stea
     const iteration = b.temp("iteration", inputType(g, 0).dtype, []);
     b.map(iteration, () => E.to(iteration.dtype, ofDim(counter.dim)));
     const results = b.inline(g, [iteration, flag ?? always, ...now, ...captures]);
-    left.forEach((dims, k) => dims.forEach((s, j) => { if (s.id !== null) b.dim(s.id, { value: results[k + 1]!.shape[j]! }); }));
+    left.forEach((dims, k) =>
+      dims.forEach((s, j) => {
+        if (s.id !== null) b.dim(s.id, { value: results[k + 1]!.shape[j]! });
+      }),
+    );
     each(results, counter.dim);
     next.forEach((x, k) => copy(b, x, results[k + 1]!));
     if (flag) b.map(flag, () => scalarOf(results[0]!));
-    left.forEach((dims, k) => dims.forEach((s, j) => { if (s.id !== null) b.dim(symbolOf(types[k]!.shape[j]!), { value: s.dim }); }));
+    left.forEach((dims, k) =>
+      dims.forEach((s, j) => {
+        if (s.id !== null) b.dim(symbolOf(types[k]!.shape[j]!), { value: s.dim });
+      }),
+    );
   });
   return now;
 }
@@ -270,10 +334,16 @@ function symbolOf(d: Dim): D.Sym["id"] {
 }
 
 type ScanAttrs = {
-  readonly body: Graph; readonly states: number; readonly scans: number;
-  readonly inputAxes: readonly number[]; readonly outputAxes: readonly number[]; readonly inputReversed: readonly number[]; readonly outputReversed: readonly number[];
+  readonly body: Graph;
+  readonly states: number;
+  readonly scans: number;
+  readonly inputAxes: readonly number[];
+  readonly outputAxes: readonly number[];
+  readonly inputReversed: readonly number[];
+  readonly outputReversed: readonly number[];
 };
-const axisOf = (axes: readonly number[], k: number, rank: number): number => ((axes[k] ?? 0) < 0 ? axes[k]! + rank : (axes[k] ?? 0));
+const axisOf = (axes: readonly number[], k: number, rank: number): number =>
+  (axes[k] ?? 0) < 0 ? axes[k]! + rank : (axes[k] ?? 0);
 /** Inputs: states, then tensors to walk along an axis. The body's outputs: states, then slices of the scan outputs. */
 export const Scan: OpDef<ScanAttrs> = op({
   name: "Scan",
@@ -281,9 +351,13 @@ export const Scan: OpDef<ScanAttrs> = op({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({
-    body: bodyOf(n, "body"), scans: n.int("num_scan_inputs"), states: n.inputCount - n.int("num_scan_inputs"),
-    inputAxes: n.ints("scan_input_axes") ?? [], outputAxes: n.ints("scan_output_axes") ?? [],
-    inputReversed: n.ints("scan_input_directions") ?? [], outputReversed: n.ints("scan_output_directions") ?? [],
+    body: bodyOf(n, "body"),
+    scans: n.int("num_scan_inputs"),
+    states: n.inputCount - n.int("num_scan_inputs"),
+    inputAxes: n.ints("scan_input_axes") ?? [],
+    outputAxes: n.ints("scan_output_axes") ?? [],
+    inputReversed: n.ints("scan_input_directions") ?? [],
+    outputReversed: n.ints("scan_output_directions") ?? [],
   }),
   bodies: (x, n) => {
     const states = x.length - n.int("num_scan_inputs");
@@ -292,7 +366,10 @@ export const Scan: OpDef<ScanAttrs> = op({
       if (t?.kind !== "tensor") return n.fail(`input ${k} is no tensor`);
       if (k < states) return t;
       const axis = normalAxis(axes[k - states] ?? 0, t.tensor.shape.length, n);
-      return tensorType(t.tensor.dtype, t.tensor.shape.filter((_, j) => j !== axis));
+      return tensorType(
+        t.tensor.dtype,
+        t.tensor.shape.filter((_, j) => j !== axis),
+      );
     });
     return { body: { inputs, carried: Array.from({ length: states }, (_, k) => [k, k] as const) } };
   },
@@ -301,12 +378,21 @@ export const Scan: OpDef<ScanAttrs> = op({
     const length = first.shape[axisOf(a.inputAxes, 0, first.shape.length)]!;
     // A state keeps its shape: what the importer took for a change are two ways to write one extent.
     const same = new Map<string, Dim>();
-    for (let k = 0; k < a.states; k++) inputType(a.body, k).shape.forEach((d, j) => { if (d.kind === "sym") same.set(d.id, tensor(x, k, ctx).shape[j]!); });
+    for (let k = 0; k < a.states; k++)
+      inputType(a.body, k).shape.forEach((d, j) => {
+        if (d.kind === "sym") same.set(d.id, tensor(x, k, ctx).shape[j]!);
+      });
     return a.body.outputs.map((_, k) => {
       const own = outputType(a.body, k, ctx.fail);
       if (k < a.states) return tensorType(own.dtype, tensor(x, k, ctx).shape);
-      const t = { dtype: own.dtype, shape: own.shape.map((d) => D.substitute(d, (id) => (id.startsWith("$carried.") ? (same.get(id) ?? null) : null))) };
-      if (t.shape.some((d) => [...D.symbolsOf(d)].some((s) => ctx.ranges(s) === null))) ctx.fail(`the shape of scan output ${k - a.states} depends on data inside of the body`);
+      const t = {
+        dtype: own.dtype,
+        shape: own.shape.map((d) =>
+          D.substitute(d, (id) => (id.startsWith("$carried.") ? (same.get(id) ?? null) : null)),
+        ),
+      };
+      if (t.shape.some((d) => [...D.symbolsOf(d)].some((s) => ctx.ranges(s) === null)))
+        ctx.fail(`the shape of scan output ${k - a.states} depends on data inside of the body`);
       const axis = normalAxis(a.outputAxes[k - a.states] ?? 0, t.shape.length + 1, ctx);
       return tensorType(t.dtype, [...t.shape.slice(0, axis), length, ...t.shape.slice(axis)]);
     });
@@ -320,14 +406,23 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
   const length = walked[0]!.shape[axes[0]!]!;
   const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
   const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
-  now.forEach((s, k) => inputType(g, k).shape.forEach((d, j) => { if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$carried.")) b.dim(d.id, { value: s.shape[j]! }); }));
+  now.forEach((s, k) =>
+    inputType(g, k).shape.forEach((d, j) => {
+      if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$carried.")) b.dim(d.id, { value: s.shape[j]! });
+    }),
+  );
   const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
   now.forEach((s, k) => copy(b, s, b.input(k)));
   const counter = b.symbol("scan");
-  const time = (reversed: readonly number[], k: number): Dim => (reversed[k] ? D.sub(D.sub(length, D.one), counter.dim) : counter.dim);
+  const time = (reversed: readonly number[], k: number): Dim =>
+    reversed[k] ? D.sub(D.sub(length, D.one), counter.dim) : counter.dim;
   b.loop({ trip: length, cond: null, counter: counter.id, swap: now.map((s, k) => [s, next[k]!] as const) }, () => {
     const slices = walked.map((x, k) => {
-      const slice = b.temp(`${x.name}.slice`, x.dtype, x.shape.filter((_, j) => j !== axes[k]));
+      const slice = b.temp(
+        `${x.name}.slice`,
+        x.dtype,
+        x.shape.filter((_, j) => j !== axes[k]),
+      );
       b.map(slice, (i) => load(x, [...i.slice(0, axes[k]), ofDim(time(a.inputReversed, k)), ...i.slice(axes[k])]));
       return slice;
     });
@@ -336,12 +431,24 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
       if (!b.wants(states + k)) return;
       const out = b.output(states + k);
       const axis = axisOf(a.outputAxes, k, out.shape.length);
-      const part = b.part(out, `${out.name}.step`, out.shape.map((_, j) => (j === axis ? time(a.outputReversed, k) : D.zero)), out.shape.map((d, j) => (j === axis ? D.one : d)));
-      b.map(part, (i) => load(from, i.filter((_, j) => j !== axis)));
+      const part = b.part(
+        out,
+        `${out.name}.step`,
+        out.shape.map((_, j) => (j === axis ? time(a.outputReversed, k) : D.zero)),
+        out.shape.map((d, j) => (j === axis ? D.one : d)),
+      );
+      b.map(part, (i) =>
+        load(
+          from,
+          i.filter((_, j) => j !== axis),
+        ),
+      );
     });
     next.forEach((s, k) => copy(b, s, results[k]!));
   });
-  now.forEach((s, k) => { if (b.wants(k)) copy(b, b.output(k), s); });
+  now.forEach((s, k) => {
+    if (b.wants(k)) copy(b, b.output(k), s);
+  });
 }
 
 export const controlOps: readonly OpDef<Attrs>[] = [If, Loop, Scan] as unknown as readonly OpDef<Attrs>[];

@@ -1,11 +1,23 @@
 // Elementwise ops: unary, binary, comparison, logic, selection and casts.
+
+import * as E from "../ir/expr.ts";
+import { constant, type Expr, load } from "../ir/expr.ts";
+import type { Attrs } from "../ir/graph.ts";
 import type { Accuracy, OpDef, RawNode, TeBuilder } from "../ir/opdef.ts";
 import { op } from "../ir/opdef.ts";
-import * as E from "../ir/expr.ts";
-import { type Expr, constant, load } from "../ir/expr.ts";
-import type { Attrs } from "../ir/graph.ts";
 import { type DType, elementBytes, intBits, isFloat, isInt, isUnsigned, tensorType } from "../ir/types.ts";
-import { broadcastShapes, expectType, likeInput, loadBroadcast, noAttrs, onnx, optionalTensor, sameType, tensor, wide } from "./common.ts";
+import {
+  broadcastShapes,
+  expectType,
+  likeInput,
+  loadBroadcast,
+  noAttrs,
+  onnx,
+  optionalTensor,
+  sameType,
+  tensor,
+  wide,
+} from "./common.ts";
 
 const exact: Accuracy = { kind: "exact" };
 const ulps = (n: number): Accuracy => ({ kind: "ulps", n });
@@ -14,7 +26,13 @@ const numberOrBool = (): boolean => true;
 
 /** One element of input 0 to one element of output 0. */
 function unaryOp<A extends Attrs>(
-  type: string, since: readonly number[], accuracy: Accuracy, allowed: (d: DType) => boolean, parse: (n: RawNode) => A, f: (x: Expr, a: A) => Expr, domain = "",
+  type: string,
+  since: readonly number[],
+  accuracy: Accuracy,
+  allowed: (d: DType) => boolean,
+  parse: (n: RawNode) => A,
+  f: (x: Expr, a: A) => Expr,
+  domain = "",
 ): OpDef<A> {
   return op<A>({
     name: type,
@@ -30,7 +48,10 @@ function unaryOp<A extends Attrs>(
   });
 }
 const c = (x: Expr, value: number): Expr => constant(x.dtype, value);
-const u = (name: E.UnaryOp) => (x: Expr): Expr => E.unary(name, x);
+const u =
+  (name: E.UnaryOp) =>
+  (x: Expr): Expr =>
+    E.unary(name, x);
 /** x for a narrow float is computed in f32: dividing, exponentials and so on keep the type of x; `expand-storage` widens. */
 const exp = u("exp");
 const log = u("log");
@@ -47,7 +68,16 @@ export const geluTanh = (x: Expr): Expr => {
 const atanSmall = (t: Expr): Expr => {
   // Cephes atanf's polynomial on |t| <= tan(pi/8).
   const z = E.mul(t, t);
-  const p = E.add(E.mul(E.sub(E.mul(E.add(E.mul(E.sub(E.mul(z, 8.05374449538e-2), 1.38776856032e-1), z), 1.99777106478e-1), z), 3.33329491539e-1), z), 1);
+  const p = E.add(
+    E.mul(
+      E.sub(
+        E.mul(E.add(E.mul(E.sub(E.mul(z, 8.05374449538e-2), 1.38776856032e-1), z), 1.99777106478e-1), z),
+        3.33329491539e-1,
+      ),
+      z,
+    ),
+    1,
+  );
   return E.mul(t, p);
 };
 const atan = (x: Expr): Expr => {
@@ -59,7 +89,12 @@ const atan = (x: Expr): Expr => {
   const r = E.add(base, atanSmall(t));
   return E.where(E.lt(x, 0), E.neg(r), r);
 };
-const asin = (x: Expr): Expr => E.where(E.eq(E.unary("abs", x), 1), E.mul(x, Math.PI / 2), atan(E.div(x, E.unary("sqrt", E.mul(E.sub(1, x), E.add(x, 1))))));
+const asin = (x: Expr): Expr =>
+  E.where(
+    E.eq(E.unary("abs", x), 1),
+    E.mul(x, Math.PI / 2),
+    atan(E.div(x, E.unary("sqrt", E.mul(E.sub(1, x), E.add(x, 1))))),
+  );
 const acos = (x: Expr): Expr => E.mul(2, atanRatio(E.unary("sqrt", E.sub(1, x)), E.unary("sqrt", E.add(1, x))));
 /** atan(a / b) for a, b >= 0. */
 const atanRatio = (a: Expr, b: Expr): Expr => E.where(E.eq(b, 0), c(a, Math.PI / 2), atan(E.div(a, b)));
@@ -70,8 +105,15 @@ const log1p = (x: Expr): Expr => {
 };
 /** exp(x) - 1 without losing small x: a Taylor series near 0. */
 export const expm1 = (x: Expr): Expr => {
-  const series = E.mul(x, E.add(E.mul(x, E.add(E.mul(x, E.add(E.mul(x, E.add(E.mul(x, 1 / 120), 1 / 24)), 1 / 6)), 0.5)), 1));
-  return E.where(E.lt(E.unary("abs", x), 0.25), E.add(series, E.mul(E.mul(E.mul(E.mul(E.mul(E.mul(x, x), x), x), x), x), 1 / 720)), E.sub(exp(x), 1));
+  const series = E.mul(
+    x,
+    E.add(E.mul(x, E.add(E.mul(x, E.add(E.mul(x, E.add(E.mul(x, 1 / 120), 1 / 24)), 1 / 6)), 0.5)), 1),
+  );
+  return E.where(
+    E.lt(E.unary("abs", x), 0.25),
+    E.add(series, E.mul(E.mul(E.mul(E.mul(E.mul(E.mul(x, x), x), x), x), x), 1 / 720)),
+    E.sub(exp(x), 1),
+  );
 };
 const sinh = (x: Expr): Expr => {
   const m = expm1(E.unary("abs", x));
@@ -93,14 +135,27 @@ const acosh = (x: Expr): Expr => {
   return log1p(E.add(t, E.unary("sqrt", E.add(E.mul(t, 2), E.mul(t, t)))));
 };
 const atanh = (x: Expr): Expr => E.mul(0.5, log1p(E.div(E.mul(2, x), E.sub(1, x))));
-const sign = (x: Expr): Expr => E.where(E.lt(x, 0), c(x, isUnsigned(x.dtype) ? 0 : -1), E.where(E.gt(x, 0), c(x, 1), E.mul(x, 0)));
+const sign = (x: Expr): Expr =>
+  E.where(E.lt(x, 0), c(x, isUnsigned(x.dtype) ? 0 : -1), E.where(E.gt(x, 0), c(x, 1), E.mul(x, 0)));
 
-const alpha = (dflt: number) => (n: RawNode): { alpha: number } => ({ alpha: n.float("alpha", dflt) });
-const alphaGamma = (n: RawNode): { alpha: number; gamma: number } => ({ alpha: n.float("alpha", 1.67326319217681884765625), gamma: n.float("gamma", 1.05070102214813232421875) });
-const alphaBeta = (a: number, b: number) => (n: RawNode): { alpha: number; beta: number } => ({ alpha: n.float("alpha", a), beta: n.float("beta", b) });
+const alpha =
+  (dflt: number) =>
+  (n: RawNode): { alpha: number } => ({ alpha: n.float("alpha", dflt) });
+const alphaGamma = (n: RawNode): { alpha: number; gamma: number } => ({
+  alpha: n.float("alpha", 1.67326319217681884765625),
+  gamma: n.float("gamma", 1.05070102214813232421875),
+});
+const alphaBeta =
+  (a: number, b: number) =>
+  (n: RawNode): { alpha: number; beta: number } => ({ alpha: n.float("alpha", a), beta: n.float("beta", b) });
 
-const plain = (type: string, since: readonly number[], accuracy: Accuracy, allowed: (d: DType) => boolean, f: (x: Expr) => Expr): OpDef<Record<string, never>> =>
-  unaryOp(type, since, accuracy, allowed, noAttrs, f);
+const plain = (
+  type: string,
+  since: readonly number[],
+  accuracy: Accuracy,
+  allowed: (d: DType) => boolean,
+  f: (x: Expr) => Expr,
+): OpDef<Record<string, never>> => unaryOp(type, since, accuracy, allowed, noAttrs, f);
 
 export const Relu: OpDef<Record<string, never>> = plain("Relu", [1, 6, 13, 14], exact, numeric, relu);
 export const Sigmoid: OpDef<Record<string, never>> = plain("Sigmoid", [1, 6, 13], ulps(4), isFloat, sigmoid);
@@ -108,7 +163,9 @@ export const Tanh: OpDef<Record<string, never>> = plain("Tanh", [1, 6, 13], ulps
 export const Sqrt: OpDef<Record<string, never>> = plain("Sqrt", [1, 6, 13], ulps(1), isFloat, u("sqrt"));
 const signed = (d: DType): boolean => isFloat(d) || (isInt(d) && !isUnsigned(d));
 const unaries: readonly OpDef<Attrs>[] = [
-  Relu, Sigmoid, Tanh,
+  Relu,
+  Sigmoid,
+  Tanh,
   plain("Abs", [1, 6, 13], exact, numeric, (x) => (isUnsigned(x.dtype) ? x : E.unary("abs", x))),
   plain("Neg", [1, 6, 13], exact, signed, E.neg),
   plain("Floor", [1, 6, 13], exact, isFloat, u("floor")),
@@ -139,19 +196,44 @@ const unaries: readonly OpDef<Attrs>[] = [
   plain("HardSwish", [14, 22], ulps(2), isFloat, (x) => E.mul(x, clamp(E.add(E.mul(x, 1 / 6), 0.5), 0, 1))),
   unaryOp("LeakyRelu", [1, 6, 16], exact, isFloat, alpha(0.01), (x, a) => E.where(E.lt(x, 0), E.mul(x, a.alpha), x)),
   unaryOp("Elu", [1, 6, 22], ulps(4), isFloat, alpha(1), (x, a) => E.where(E.lt(x, 0), E.mul(expm1(x), a.alpha), x)),
-  unaryOp("Celu", [12], ulps(8), isFloat, alpha(1), (x, a) => E.add(E.max(x, 0), E.min(E.mul(expm1(E.div(x, a.alpha)), a.alpha), 0))),
-  unaryOp("Selu", [1, 6, 22], ulps(8), isFloat, alphaGamma, (x, a) => E.mul(E.where(E.le(x, 0), E.mul(expm1(x), a.alpha), x), a.gamma)),
+  unaryOp("Celu", [12], ulps(8), isFloat, alpha(1), (x, a) =>
+    E.add(E.max(x, 0), E.min(E.mul(expm1(E.div(x, a.alpha)), a.alpha), 0)),
+  ),
+  unaryOp("Selu", [1, 6, 22], ulps(8), isFloat, alphaGamma, (x, a) =>
+    E.mul(E.where(E.le(x, 0), E.mul(expm1(x), a.alpha), x), a.gamma),
+  ),
   unaryOp("ThresholdedRelu", [10, 22], exact, isFloat, alpha(1), (x, a) => E.where(E.gt(x, a.alpha), x, c(x, 0))),
-  unaryOp("HardSigmoid", [1, 6, 22], ulps(2), isFloat, alphaBeta(0.2, 0.5), (x, a) => clamp(E.add(E.mul(x, a.alpha), a.beta), 0, 1)),
+  unaryOp("HardSigmoid", [1, 6, 22], ulps(2), isFloat, alphaBeta(0.2, 0.5), (x, a) =>
+    clamp(E.add(E.mul(x, a.alpha), a.beta), 0, 1),
+  ),
   unaryOp("Swish", [24], ulps(8), isFloat, alpha(1), (x, a) => E.mul(x, sigmoid(E.mul(x, a.alpha)))),
-  unaryOp("Shrink", [9], exact, numeric, (n) => ({ bias: n.float("bias", 0), lambd: n.float("lambd", 0.5) }), (x, a) =>
-    E.where(E.lt(x, -a.lambd), E.add(x, a.bias), E.where(E.gt(x, a.lambd), E.sub(x, a.bias), c(x, 0)))),
-  unaryOp("Gelu", [20], ulps(16), isFloat, (n) => ({ approximate: n.string("approximate", "none") }), (x, a) => (a.approximate === "tanh" ? geluTanh(x) : geluErf(x))),
+  unaryOp(
+    "Shrink",
+    [9],
+    exact,
+    numeric,
+    (n) => ({ bias: n.float("bias", 0), lambd: n.float("lambd", 0.5) }),
+    (x, a) => E.where(E.lt(x, -a.lambd), E.add(x, a.bias), E.where(E.gt(x, a.lambd), E.sub(x, a.bias), c(x, 0))),
+  ),
+  unaryOp(
+    "Gelu",
+    [20],
+    ulps(16),
+    isFloat,
+    (n) => ({ approximate: n.string("approximate", "none") }),
+    (x, a) => (a.approximate === "tanh" ? geluTanh(x) : geluErf(x)),
+  ),
 ] as unknown as readonly OpDef<Attrs>[];
 
 /** Two broadcast operands of one type. */
 function binaryOp<A extends Attrs>(
-  type: string, since: readonly number[], accuracy: Accuracy, allowed: (d: DType) => boolean, parse: (n: RawNode) => A, f: (a: Expr, b: Expr, attrs: A) => Expr, result?: DType,
+  type: string,
+  since: readonly number[],
+  accuracy: Accuracy,
+  allowed: (d: DType) => boolean,
+  parse: (n: RawNode) => A,
+  f: (a: Expr, b: Expr, attrs: A) => Expr,
+  result?: DType,
 ): OpDef<A & { axis?: number }> {
   type B = A & { axis?: number };
   return op<B>({
@@ -175,20 +257,35 @@ function binaryOp<A extends Attrs>(
         b.map(out, (i) => {
           const axis = n.attrs.axis;
           const second = b.input(1);
-          const y = axis === undefined ? loadBroadcast(second, i, out.shape) : loadBroadcast(second, i.slice(axis, axis + second.shape.length), out.shape.slice(axis, axis + second.shape.length));
+          const y =
+            axis === undefined
+              ? loadBroadcast(second, i, out.shape)
+              : loadBroadcast(
+                  second,
+                  i.slice(axis, axis + second.shape.length),
+                  out.shape.slice(axis, axis + second.shape.length),
+                );
           return f(loadBroadcast(b.input(0), i, out.shape), y, n.attrs);
         });
       },
     },
   });
 }
-const simple = (type: string, since: readonly number[], accuracy: Accuracy, allowed: (d: DType) => boolean, f: (a: Expr, b: Expr) => Expr, result?: DType): OpDef<{ axis?: number }> =>
-  binaryOp<object & Attrs>(type, since, accuracy, allowed, () => ({}), f, result);
+const simple = (
+  type: string,
+  since: readonly number[],
+  accuracy: Accuracy,
+  allowed: (d: DType) => boolean,
+  f: (a: Expr, b: Expr) => Expr,
+  result?: DType,
+): OpDef<{ axis?: number }> => binaryOp<object & Attrs>(type, since, accuracy, allowed, () => ({}), f, result);
 
 export const Add: OpDef<{ axis?: number }> = simple("Add", [1, 6, 7, 13, 14], exact, numeric, E.add);
 export const Sub: OpDef<{ axis?: number }> = simple("Sub", [1, 6, 7, 13, 14], exact, numeric, E.sub);
 export const Mul: OpDef<{ axis?: number }> = simple("Mul", [1, 6, 7, 13, 14], exact, numeric, E.mul);
-export const Div: OpDef<{ axis?: number }> = simple("Div", [1, 6, 7, 13, 14], exact, numeric, (a, b) => (isFloat(a.dtype) ? E.div(a, b) : E.truncdiv(a, b)));
+export const Div: OpDef<{ axis?: number }> = simple("Div", [1, 6, 7, 13, 14], exact, numeric, (a, b) =>
+  isFloat(a.dtype) ? E.div(a, b) : E.truncdiv(a, b),
+);
 const isBool = (d: DType): boolean => d === "bool";
 /** The remainder with the sign of the divisor, zeros included. */
 const floorMod = (a: Expr, b: Expr): Expr => {
@@ -196,7 +293,10 @@ const floorMod = (a: Expr, b: Expr): Expr => {
   return E.where(E.eq(r, 0), E.mul(b, 0), E.where(E.ne(E.lt(r, 0), E.lt(b, 0)), E.add(r, b), r));
 };
 const binaries: readonly OpDef<Attrs>[] = [
-  Add, Sub, Mul, Div,
+  Add,
+  Sub,
+  Mul,
+  Div,
   simple("Equal", [1, 7, 11, 13, 19], exact, numberOrBool, E.eq, "bool"),
   simple("Less", [1, 7, 9, 13], exact, numeric, E.lt, "bool"),
   simple("LessOrEqual", [12, 16], exact, numeric, E.le, "bool"),
@@ -209,10 +309,30 @@ const binaries: readonly OpDef<Attrs>[] = [
   simple("BitwiseOr", [18], exact, isInt, (a, b) => E.binary("bitor", a, b)),
   simple("BitwiseXor", [18], exact, isInt, (a, b) => E.binary("bitxor", a, b)),
   // Before opset 7 a slope of one axis belongs to the channels.
-  binaryOp<{ axis?: number }>("PRelu", [1, 6, 7, 9, 16], exact, numeric, (n) => (n.opset < 7 ? { axis: 1 } : {}), (x, slope) => E.where(E.lt(x, 0), E.mul(x, slope), x)),
-  binaryOp("BitShift", [11], exact, isInt, (n) => ({ direction: n.string("direction") }), (a, b, at) => E.binary(at.direction === "LEFT" ? "shl" : "shr", a, b)),
-  binaryOp("Mod", [10, 13], exact, numeric, (n) => ({ fmod: n.int("fmod", 0) }), (a, b, at) =>
-    at.fmod ? E.truncmod(a, b) : isFloat(a.dtype) ? floorMod(a, b) : E.floormod(a, b)),
+  binaryOp<{ axis?: number }>(
+    "PRelu",
+    [1, 6, 7, 9, 16],
+    exact,
+    numeric,
+    (n) => (n.opset < 7 ? { axis: 1 } : {}),
+    (x, slope) => E.where(E.lt(x, 0), E.mul(x, slope), x),
+  ),
+  binaryOp(
+    "BitShift",
+    [11],
+    exact,
+    isInt,
+    (n) => ({ direction: n.string("direction") }),
+    (a, b, at) => E.binary(at.direction === "LEFT" ? "shl" : "shr", a, b),
+  ),
+  binaryOp(
+    "Mod",
+    [10, 13],
+    exact,
+    numeric,
+    (n) => ({ fmod: n.int("fmod", 0) }),
+    (a, b, at) => (at.fmod ? E.truncmod(a, b) : isFloat(a.dtype) ? floorMod(a, b) : E.floormod(a, b)),
+  ),
 ] as unknown as readonly OpDef<Attrs>[];
 
 /** ONNX's Pow: the exponent may have a type of its own; small constant exponents become multiplications. */
@@ -232,7 +352,14 @@ export const Pow: OpDef<Record<string, never>> = op({
       const out = b.output(0);
       const known = b.known(1)?.elements;
       const first = known?.[0];
-      const exponent = known?.length === 1 && first !== null && first !== undefined ? (typeof first === "number" ? first : first.kind === "int" ? first.value : null) : null;
+      const exponent =
+        known?.length === 1 && first !== null && first !== undefined
+          ? typeof first === "number"
+            ? first
+            : first.kind === "int"
+              ? first.value
+              : null
+          : null;
       b.map(out, (i) => {
         const x = loadBroadcast(b.input(0), i, out.shape);
         if (exponent !== null) {
@@ -273,7 +400,15 @@ function variadic(type: string, since: readonly number[], f: (xs: readonly Expr[
     infer: (x, _a, ctx) => {
       const ts = x.map((_, i) => tensor(x, i, ctx));
       for (const t of ts) sameType(ts[0] ?? tensor(x, 0, ctx), t, ctx);
-      return [tensorType(tensor(x, 0, ctx).dtype, broadcastShapes(ts.map((t) => t.shape), ctx))];
+      return [
+        tensorType(
+          tensor(x, 0, ctx).dtype,
+          broadcastShapes(
+            ts.map((t) => t.shape),
+            ctx,
+          ),
+        ),
+      ];
     },
     body: {
       kind: "compute",
@@ -289,7 +424,12 @@ export const maximum = (a: Expr, b: Expr): Expr => (isFloat(a.dtype) ? E.binary(
 export const minimum = (a: Expr, b: Expr): Expr => (isFloat(a.dtype) ? E.binary("nanmin", a, b) : E.min(a, b));
 const variadics: readonly OpDef<Attrs>[] = [
   variadic("Sum", [1, 6, 8, 13], (xs) => xs.reduce((a, b) => E.add(a, b))),
-  variadic("Mean", [1, 6, 8, 13], (xs) => E.div(xs.reduce((a, b) => E.add(a, b)), xs.length)),
+  variadic("Mean", [1, 6, 8, 13], (xs) =>
+    E.div(
+      xs.reduce((a, b) => E.add(a, b)),
+      xs.length,
+    ),
+  ),
   variadic("Max", [1, 6, 8, 12, 13], (xs) => xs.reduce(maximum)),
   variadic("Min", [1, 6, 8, 12, 13], (xs) => xs.reduce(minimum)),
 ];
@@ -300,7 +440,10 @@ export const Clip: OpDef<{ min?: number; max?: number }> = op({
   onnx: [onnx("Clip", 1, 6, 11, 12, 13)],
   accuracy: exact,
   effects: "none",
-  parse: (n) => ({ ...(n.opset < 11 && n.has("min") ? { min: n.float("min") } : {}), ...(n.opset < 11 && n.has("max") ? { max: n.float("max") } : {}) }),
+  parse: (n) => ({
+    ...(n.opset < 11 && n.has("min") ? { min: n.float("min") } : {}),
+    ...(n.opset < 11 && n.has("max") ? { max: n.float("max") } : {}),
+  }),
   infer: (x, _a, ctx) => likeInput(x, ctx),
   body: {
     kind: "compute",
@@ -324,7 +467,10 @@ function boundOf(b: TeBuilder, input: number, attr: number | undefined, x: Expr)
     if (value !== null) return c(x, value);
   }
   const s = b.input(input);
-  return load(s, s.shape.map(() => E.i32(0)));
+  return load(
+    s,
+    s.shape.map(() => E.i32(0)),
+  );
 }
 
 export const Where: OpDef<Record<string, never>> = op({
@@ -343,7 +489,13 @@ export const Where: OpDef<Record<string, never>> = op({
     kind: "compute",
     compute: (b) => {
       const out = b.output(0);
-      b.map(out, (i) => E.where(loadBroadcast(b.input(0), i, out.shape), loadBroadcast(b.input(1), i, out.shape), loadBroadcast(b.input(2), i, out.shape)));
+      b.map(out, (i) =>
+        E.where(
+          loadBroadcast(b.input(0), i, out.shape),
+          loadBroadcast(b.input(1), i, out.shape),
+          loadBroadcast(b.input(2), i, out.shape),
+        ),
+      );
     },
   },
 });
@@ -369,16 +521,23 @@ export const IsInf: OpDef<{ negative: boolean; positive: boolean }> = op({
     compute: (b, n) =>
       b.map(b.output(0), (i) => {
         const x = load<Expr>(b.input(0), i);
-        const tests = [n.attrs.positive ? E.eq(x, Infinity) : null, n.attrs.negative ? E.eq(x, -Infinity) : null].filter((t) => t !== null);
+        const tests = [
+          n.attrs.positive ? E.eq(x, Infinity) : null,
+          n.attrs.negative ? E.eq(x, -Infinity) : null,
+        ].filter((t) => t !== null);
         return tests.length === 0 ? constant("bool", 0) : tests.reduce((p, q) => E.or(p, q));
       }),
   },
 });
 
 /** The least magnitude that overflows the 8-bit floats when a cast does not saturate, and what it becomes. A half-way value goes to even. */
-const overflow: Readonly<Partial<Record<DType, { readonly from: number; readonly exclusive: boolean; readonly to: number }>>> = {
-  f8e4m3fn: { from: 464, exclusive: true, to: Number.NaN }, f8e4m3fnuz: { from: 248, exclusive: false, to: Number.NaN },
-  f8e5m2: { from: 61440, exclusive: false, to: Number.POSITIVE_INFINITY }, f8e5m2fnuz: { from: 61440, exclusive: false, to: Number.NaN },
+const overflow: Readonly<
+  Partial<Record<DType, { readonly from: number; readonly exclusive: boolean; readonly to: number }>>
+> = {
+  f8e4m3fn: { from: 464, exclusive: true, to: Number.NaN },
+  f8e4m3fnuz: { from: 248, exclusive: false, to: Number.NaN },
+  f8e5m2: { from: 61440, exclusive: false, to: Number.POSITIVE_INFINITY },
+  f8e5m2fnuz: { from: 61440, exclusive: false, to: Number.NaN },
 };
 /** ONNX's cast: to integers under 8 bits floats wrap as integers do. */
 function castTo(to: DType, x: Expr, saturate: boolean): Expr {
@@ -387,7 +546,11 @@ function castTo(to: DType, x: Expr, saturate: boolean): Expr {
   if (!o || !isFloat(x.dtype)) return E.to(to, x);
   const v = E.to(wide(x.dtype), x);
   const [a, limit] = [E.unary("abs", v), constant(v.dtype, o.from)];
-  return E.where(o.exclusive ? E.lt(limit, a) : E.le(limit, a), E.where(E.lt(v, 0), constant(to, -o.to), constant(to, o.to)), E.to(to, v));
+  return E.where(
+    o.exclusive ? E.lt(limit, a) : E.le(limit, a),
+    E.where(E.lt(v, 0), constant(to, -o.to), constant(to, o.to)),
+    E.to(to, v),
+  );
 }
 export const Cast: OpDef<{ to: DType; wraps?: boolean }> = op<{ to: DType; wraps?: boolean }>({
   name: "Cast",
@@ -396,7 +559,10 @@ export const Cast: OpDef<{ to: DType; wraps?: boolean }> = op<{ to: DType; wraps
   effects: "none",
   parse: (n) => ({ to: n.dtype("to"), ...(n.int("saturate", 1) === 0 ? { wraps: true } : {}) }),
   infer: (x, a, ctx) => [tensorType(a.to, tensor(x, 0, ctx).shape)],
-  body: { kind: "compute", compute: (b, n) => b.map(b.output(0), (i) => castTo(n.attrs.to, load(b.input(0), i), !n.attrs.wraps)) },
+  body: {
+    kind: "compute",
+    compute: (b, n) => b.map(b.output(0), (i) => castTo(n.attrs.to, load(b.input(0), i), !n.attrs.wraps)),
+  },
 });
 export const CastLike: OpDef<{ wraps?: boolean }> = op<{ wraps?: boolean }>({
   name: "CastLike",
@@ -405,7 +571,10 @@ export const CastLike: OpDef<{ wraps?: boolean }> = op<{ wraps?: boolean }>({
   effects: "none",
   parse: (n) => (n.int("saturate", 1) === 0 ? { wraps: true } : {}),
   infer: (x, _a, ctx) => [tensorType(tensor(x, 1, ctx).dtype, tensor(x, 0, ctx).shape)],
-  body: { kind: "compute", compute: (b, n) => b.map(b.output(0), (i) => castTo(b.output(0).dtype, load(b.input(0), i), !n.attrs.wraps)) },
+  body: {
+    kind: "compute",
+    compute: (b, n) => b.map(b.output(0), (i) => castTo(b.output(0).dtype, load(b.input(0), i), !n.attrs.wraps)),
+  },
 });
 /** The bits of the input as another type of the same width. */
 export const BitCast: OpDef<{ to: DType }> = op({
@@ -417,7 +586,8 @@ export const BitCast: OpDef<{ to: DType }> = op({
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     if (elementBytes(t.dtype) !== elementBytes(a.to)) ctx.fail(`the bits of ${t.dtype} as ${a.to}`);
-    if (elementBytes(a.to) < 4 && (isFloat(t.dtype) || isFloat(a.to)) && t.dtype !== a.to) ctx.fail(`the bits of ${t.dtype} as ${a.to} are not supported`);
+    if (elementBytes(a.to) < 4 && (isFloat(t.dtype) || isFloat(a.to)) && t.dtype !== a.to)
+      ctx.fail(`the bits of ${t.dtype} as ${a.to} are not supported`);
     return [tensorType(a.to, t.shape)];
   },
   body: {
@@ -458,7 +628,8 @@ export const Dropout: OpDef<Record<string, never>> = op({
     if (optionalTensor(x, 2) && ctx.known(2)?.elements[0]?.toString() !== undefined) {
       const training = ctx.dims(2)?.[0];
       const ratio = ctx.known(1)?.elements[0];
-      const keepsAll = ratio !== null && ratio !== undefined && typeof ratio !== "number" && ratio.kind === "int" && ratio.value === 0;
+      const keepsAll =
+        ratio !== null && ratio !== undefined && typeof ratio !== "number" && ratio.kind === "int" && ratio.value === 0;
       if (!keepsAll && (training?.kind !== "int" || training.value !== 0)) ctx.fail("Dropout in training mode");
     }
     return [tensorType(t.dtype, t.shape), tensorType("bool", t.shape)];
@@ -473,5 +644,8 @@ export const Dropout: OpDef<Record<string, never>> = op({
 });
 
 export const elementwiseOps: readonly OpDef<Attrs>[] = [
-  ...unaries, ...binaries, ...variadics, ...([Pow, Clip, Where, IsNaN, IsInf, Cast, CastLike, BitCast, SwiGLU, Dropout] as unknown as readonly OpDef<Attrs>[]),
+  ...unaries,
+  ...binaries,
+  ...variadics,
+  ...([Pow, Clip, Where, IsNaN, IsInf, Cast, CastLike, BitCast, SwiGLU, Dropout] as unknown as readonly OpDef<Attrs>[]),
 ];

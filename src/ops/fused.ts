@@ -16,12 +16,17 @@ import { DequantizeLinear, DynamicQuantizeLinear, MatMulIntegerToFloat, microsof
 type Activation = { readonly activation: string; readonly activationAttrs: readonly number[] };
 /** Names and parameters of activations as fused operators write them. */
 const activations: Readonly<Record<string, (p: readonly number[]) => Attrs>> = {
-  Relu: () => ({}), Tanh: () => ({}), Sigmoid: () => ({}), HardSwish: () => ({}),
+  Relu: () => ({}),
+  Tanh: () => ({}),
+  Sigmoid: () => ({}),
+  HardSwish: () => ({}),
   LeakyRelu: ([alpha]) => ({ alpha: alpha ?? 0.01 }),
   Elu: ([alpha]) => ({ alpha: alpha ?? 1 }),
   Clip: ([min, max]) => ({ ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) }),
   HardSigmoid: ([alpha, beta]) => ({ alpha: alpha ?? 0.2, beta: beta ?? 0.5 }),
-  Softplus: () => ({}), Softsign: () => ({}), Selu: () => ({ alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 }),
+  Softplus: () => ({}),
+  Softsign: () => ({}),
+  Selu: () => ({ alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 }),
 };
 function parseActivation(n: RawNode, parameters: readonly number[]): Activation {
   const activation = n.string("activation", "");
@@ -54,15 +59,26 @@ export const FusedConv: OpDef<FusedConvAttrs> = op({
     },
   },
 });
-type FusedGemmAttrs = { readonly alpha: number; readonly beta: number; readonly transA: boolean; readonly transB: boolean } & Activation;
+type FusedGemmAttrs = {
+  readonly alpha: number;
+  readonly beta: number;
+  readonly transA: boolean;
+  readonly transB: boolean;
+} & Activation;
 export const FusedGemm: OpDef<FusedGemmAttrs> = op({
   name: "FusedGemm",
   onnx: [microsoft("FusedGemm")],
   accuracy: contraction,
   effects: "none",
   parse: (n) => ({
-    alpha: n.float("alpha", 1), beta: n.float("beta", 1), transA: n.int("transA", 0) !== 0, transB: n.int("transB", 0) !== 0,
-    ...parseActivation(n, ["activation_alpha", "activation_beta"].flatMap((k) => (n.has(k) ? [n.float(k)] : []))),
+    alpha: n.float("alpha", 1),
+    beta: n.float("beta", 1),
+    transA: n.int("transA", 0) !== 0,
+    transB: n.int("transB", 0) !== 0,
+    ...parseActivation(
+      n,
+      ["activation_alpha", "activation_beta"].flatMap((k) => (n.has(k) ? [n.float(k)] : [])),
+    ),
   }),
   infer: (x, a, ctx) => Gemm.infer(x, a, ctx),
   body: {
@@ -75,7 +91,13 @@ export const FusedGemm: OpDef<FusedGemmAttrs> = op({
   },
 });
 
-type FusedMatMulAttrs = { readonly alpha: number; readonly transA: boolean; readonly transB: boolean; readonly batchA: boolean; readonly batchB: boolean };
+type FusedMatMulAttrs = {
+  readonly alpha: number;
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly batchA: boolean;
+  readonly batchB: boolean;
+};
 /** Axes of an operand as the product wants them; transBatch: the matrix' rows are axis 0 and the batch axes follow. */
 function operandPerm(rank: number, trans: boolean, batch: boolean): readonly number[] | null {
   if (rank < 2 || (!trans && !batch)) return null;
@@ -88,9 +110,20 @@ export const FusedMatMul: OpDef<FusedMatMulAttrs> = op({
   onnx: [microsoft("FusedMatMul"), microsoft("TransposeMatMul")],
   accuracy: contraction,
   effects: "none",
-  parse: (n) => ({ alpha: n.float("alpha", 1), transA: n.int("transA", 0) !== 0, transB: n.int("transB", 0) !== 0, batchA: n.int("transBatchA", 0) !== 0, batchB: n.int("transBatchB", 0) !== 0 }),
+  parse: (n) => ({
+    alpha: n.float("alpha", 1),
+    transA: n.int("transA", 0) !== 0,
+    transB: n.int("transB", 0) !== 0,
+    batchA: n.int("transBatchA", 0) !== 0,
+    batchB: n.int("transBatchB", 0) !== 0,
+  }),
   infer: (x, a, ctx) => {
-    const turned = ([["transA", "batchA"], ["transB", "batchB"]] as const).map(([trans, batch], k): ValueType => {
+    const turned = (
+      [
+        ["transA", "batchA"],
+        ["transB", "batchB"],
+      ] as const
+    ).map(([trans, batch], k): ValueType => {
       const t = tensor(x, k, ctx);
       const perm = operandPerm(t.shape.length, a[trans], a[batch]);
       return tensorType(t.dtype, perm ? perm.map((p) => t.shape[p]!) : t.shape);
@@ -102,7 +135,12 @@ export const FusedMatMul: OpDef<FusedMatMulAttrs> = op({
     expand: (b, n) => {
       const e = new Expander(b);
       const a = n.attrs;
-      const turned = ([["transA", "batchA"], ["transB", "batchB"]] as const).map(([trans, batch], k) => {
+      const turned = (
+        [
+          ["transA", "batchA"],
+          ["transB", "batchB"],
+        ] as const
+      ).map(([trans, batch], k) => {
         const x = n.inputs[k]!;
         const perm = operandPerm(e.shape(x).length, a[trans], a[batch]);
         return perm ? e.one(Transpose, [x], { perm }) : x;
@@ -164,7 +202,13 @@ function biased<A extends Attrs>(type: string, parse: (n: RawNode) => A, f: (x: 
 }
 
 /** An op on quantised values: dequantise, compute, quantise. `operands`: positions of x, scale, zero in the inputs. */
-function onQuantized(type: string, operands: readonly number[], result: number, f: (e: Expander, xs: readonly ValueId[], n: Attrs) => ValueId, parse: (n: RawNode) => Attrs = noAttrs): OpDef<Attrs> {
+function onQuantized(
+  type: string,
+  operands: readonly number[],
+  result: number,
+  f: (e: Expander, xs: readonly ValueId[], n: Attrs) => ValueId,
+  parse: (n: RawNode) => Attrs = noAttrs,
+): OpDef<Attrs> {
   return op<Attrs>({
     name: type,
     onnx: [microsoft(type)],
@@ -190,13 +234,26 @@ function onQuantized(type: string, operands: readonly number[], result: number, 
 const named = (name: string): OpDef<Attrs> => elementwiseOps.find((d) => d.name === name)!;
 
 export const fusedOps: readonly OpDef<Attrs>[] = [
-  FusedConv, FusedGemm, FusedMatMul, DynamicQuantizeMatMul,
+  FusedConv,
+  FusedGemm,
+  FusedMatMul,
+  DynamicQuantizeMatMul,
   biased("Gelu", noAttrs, geluErf),
   biased("BiasGelu", noAttrs, geluErf),
   biased("FastGelu", noAttrs, geluTanh),
-  biased("QuickGelu", (n) => ({ alpha: n.float("alpha", 1.702) }), (x, a) => E.mul(x, sigmoid(E.mul(x, a.alpha)))),
+  biased(
+    "QuickGelu",
+    (n) => ({ alpha: n.float("alpha", 1.702) }),
+    (x, a) => E.mul(x, sigmoid(E.mul(x, a.alpha))),
+  ),
   onQuantized("QLinearAdd", [0, 3], 6, (e, [x, y]) => e.add(x!, y!)),
   onQuantized("QLinearMul", [0, 3], 6, (e, [x, y]) => e.mul(x!, y!)),
   onQuantized("QLinearSigmoid", [0], 3, (e, [x]) => e.one(named("Sigmoid"), [x!], {})),
-  onQuantized("QLinearLeakyRelu", [0], 3, (e, [x], a) => e.one(named("LeakyRelu"), [x!], a), (n) => ({ alpha: n.float("alpha", 0.01) })),
+  onQuantized(
+    "QLinearLeakyRelu",
+    [0],
+    3,
+    (e, [x], a) => e.one(named("LeakyRelu"), [x!], a),
+    (n) => ({ alpha: n.float("alpha", 0.01) }),
+  ),
 ] as unknown as readonly OpDef<Attrs>[];

@@ -1,6 +1,7 @@
 // Gathers, scatters and one-hot: positions that are values.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -25,14 +26,24 @@ function inRange(ix: Expr, d: Dim): Expr {
 }
 /** Whether all elements are known to be indices that count from the start. */
 function plainIndices(p: PartialTensor | null, d: Dim): boolean {
-  return p?.elements.every((e) => e !== null && typeof e !== "number" && e.kind === "int" && e.value >= 0 && (d.kind !== "int" || e.value < d.value)) ?? false;
+  return (
+    p?.elements.every(
+      (e) =>
+        e !== null &&
+        typeof e !== "number" &&
+        e.kind === "int" &&
+        e.value >= 0 &&
+        (d.kind !== "int" || e.value < d.value),
+    ) ?? false
+  );
 }
 
 /** Checks indices that are constants. */
 function checkIndices(p: PartialTensor | null, d: Dim, fail: (m: string) => never): void {
   if (d.kind !== "int") return;
   for (const e of p?.elements ?? []) {
-    if (e !== null && typeof e !== "number" && e.kind === "int" && (e.value >= d.value || e.value < -d.value)) fail(`index ${e.value} is out of range for an axis of ${d.value}`);
+    if (e !== null && typeof e !== "number" && e.kind === "int" && (e.value >= d.value || e.value < -d.value))
+      fail(`index ${e.value} is out of range for an axis of ${d.value}`);
   }
 }
 
@@ -92,7 +103,10 @@ export const GatherElements: OpDef<{ axis: number }> = op({
       const d = x.shape[axis]!;
       b.map(b.output(0), (i) => {
         const at = toIndex(load(ix, i));
-        return load(x, i.map((v, k) => (k === axis ? (plainIndices(b.known(1), d) ? at : safeIndex(at, d)) : v)));
+        return load(
+          x,
+          i.map((v, k) => (k === axis ? (plainIndices(b.known(1), d) ? at : safeIndex(at, d)) : v)),
+        );
       });
     },
   },
@@ -108,7 +122,8 @@ export const GatherND: OpDef<{ batch: number }> = op({
   infer: (x, a, ctx) => {
     const [t, ix] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
     const width = indexWidth(ix.shape, ctx.fail);
-    if (a.batch + width > t.shape.length || a.batch >= ix.shape.length) ctx.fail(`indices ${shapeText(ix.shape)} for data ${shapeText(t.shape)}`);
+    if (a.batch + width > t.shape.length || a.batch >= ix.shape.length)
+      ctx.fail(`indices ${shapeText(ix.shape)} for data ${shapeText(t.shape)}`);
     return [tensorType(t.dtype, [...ix.shape.slice(0, -1), ...t.shape.slice(a.batch + width)])];
   },
   body: {
@@ -119,7 +134,9 @@ export const GatherND: OpDef<{ batch: number }> = op({
       const lead = ix.shape.length - 1;
       const width = indexWidth(ix.shape, bug);
       b.map(b.output(0), (i) => {
-        const place = Array.from({ length: width }, (_, k) => safeIndex(toIndex(load(ix, [...i.slice(0, lead), i32(k)])), x.shape[batch + k]!));
+        const place = Array.from({ length: width }, (_, k) =>
+          safeIndex(toIndex(load(ix, [...i.slice(0, lead), i32(k)])), x.shape[batch + k]!),
+        );
         return load(x, [...i.slice(0, batch), ...place, ...i.slice(lead)]);
       });
     },
@@ -129,34 +146,55 @@ function indexWidth(shape: readonly Dim[], fail: (m: string) => never): number {
   const d = shape[shape.length - 1];
   return d?.kind === "int" ? d.value : fail("the extent of the last axis of indices must be known at compile time");
 }
-const bug = (m: string): never => { throw new Error(m); };
+const bug = (m: string): never => {
+  throw new Error(m);
+};
 
 type Reduction = "none" | "add" | "mul" | "max" | "min";
 const reductions: readonly string[] = ["none", "add", "mul", "max", "min"];
 function combine(how: Reduction, old: Expr, update: Expr): Expr {
   switch (how) {
-    case "none": return update;
-    case "add": return E.add(old, update);
-    case "mul": return E.mul(old, update);
-    case "max": return E.max(old, update);
-    case "min": return E.min(old, update);
+    case "none":
+      return update;
+    case "add":
+      return E.add(old, update);
+    case "mul":
+      return E.mul(old, update);
+    case "max":
+      return E.max(old, update);
+    case "min":
+      return E.min(old, update);
   }
 }
 /**
  * out = data, then each update in order, at the index that `place` computes: null components are not wrapped. Updates out of range,
  * an error of the model, are dropped.
  */
-function scatter(b: TeBuilder, name: string, how: Reduction, shape: readonly Dim[], place: (ix: Buffer, i: readonly Expr[]) => readonly { ix: Expr; wrap: boolean }[]): void {
+function scatter(
+  b: TeBuilder,
+  name: string,
+  how: Reduction,
+  shape: readonly Dim[],
+  place: (ix: Buffer, i: readonly Expr[]) => readonly { ix: Expr; wrap: boolean }[],
+): void {
   callKernel(b, name, [b.input(0), b.input(1), b.input(2), b.output(0)], (k, [data, ix, updates, out]) => {
     const copy = k.nest(data!.shape, (i) => store(out!, i, load(data!, i)));
     const write = k.nest(shape, (i) => {
       const parts = place(ix!, i);
       const bind = (at: number, index: readonly Expr[]): Stmt => {
         const p = parts[at];
-        if (p) return p.wrap ? k.let(fromEnd(p.ix, data!.shape[at]!), (e) => bind(at + 1, [...index, e])) : bind(at + 1, [...index, p.ix]);
+        if (p)
+          return p.wrap
+            ? k.let(fromEnd(p.ix, data!.shape[at]!), (e) => bind(at + 1, [...index, e]))
+            : bind(at + 1, [...index, p.ix]);
         const set = store(out!, index, combine(how, load(out!, index), load(updates!, i)));
         const tests = index.flatMap((e, j) => (parts[j]!.wrap ? [inRange(e, data!.shape[j]!)] : []));
-        return tests.length === 0 ? set : when(tests.reduce((p, q) => E.and(p, q)), set);
+        return tests.length === 0
+          ? set
+          : when(
+              tests.reduce((p, q) => E.and(p, q)),
+              set,
+            );
       };
       return bind(0, []);
     });
@@ -180,7 +218,8 @@ export const ScatterElements: OpDef<ScatterAttrs> = op({
     const [t, ix, u] = [tensor(x, 0, ctx), tensor(x, 1, ctx), tensor(x, 2, ctx)];
     sameType(t, u, ctx);
     normalAxis(a.axis, t.shape.length, ctx);
-    if (ix.shape.length !== t.shape.length || u.shape.length !== t.shape.length) ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
+    if (ix.shape.length !== t.shape.length || u.shape.length !== t.shape.length)
+      ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
     return likeInput(x, ctx);
   },
   body: {
@@ -188,7 +227,9 @@ export const ScatterElements: OpDef<ScatterAttrs> = op({
     loops: (b, n) => {
       const rank = b.input(0).shape.length;
       const axis = n.attrs.axis < 0 ? n.attrs.axis + rank : n.attrs.axis;
-      scatter(b, "scatter", n.attrs.reduction as Reduction, b.input(1).shape, (ix, i) => i.map((v, k) => (k === axis ? { ix: toIndex(load(ix, i)), wrap: true } : { ix: v, wrap: false })));
+      scatter(b, "scatter", n.attrs.reduction as Reduction, b.input(1).shape, (ix, i) =>
+        i.map((v, k) => (k === axis ? { ix: toIndex(load(ix, i)), wrap: true } : { ix: v, wrap: false })),
+      );
     },
   },
 });
@@ -207,7 +248,8 @@ export const ScatterND: OpDef<{ reduction: string }> = op({
     const [t, ix, u] = [tensor(x, 0, ctx), tensor(x, 1, ctx), tensor(x, 2, ctx)];
     sameType(t, u, ctx);
     const width = indexWidth(ix.shape, ctx.fail);
-    if (width > t.shape.length || u.shape.length !== ix.shape.length - 1 + t.shape.length - width) ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
+    if (width > t.shape.length || u.shape.length !== ix.shape.length - 1 + t.shape.length - width)
+      ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
     return likeInput(x, ctx);
   },
   body: {
@@ -216,7 +258,10 @@ export const ScatterND: OpDef<{ reduction: string }> = op({
       const lead = b.input(1).shape.length - 1;
       const width = indexWidth(b.input(1).shape, bug);
       scatter(b, "scatter_nd", n.attrs.reduction as Reduction, b.input(2).shape, (ix, i) => [
-        ...Array.from({ length: width }, (_, k) => ({ ix: toIndex(load<Expr>(ix, [...i.slice(0, lead), i32(k)])), wrap: true })),
+        ...Array.from({ length: width }, (_, k) => ({
+          ix: toIndex(load<Expr>(ix, [...i.slice(0, lead), i32(k)])),
+          wrap: true,
+        })),
         ...i.slice(lead).map((v) => ({ ix: v, wrap: false })),
       ]);
     },
@@ -246,7 +291,14 @@ export const TensorScatter: OpDef<{ axis: number; mode: string }> = op({
         const start = b.has(2) ? toIndex(load(b.input(2), [i[0]!])) : i32(0);
         const offset = E.sub(i[axis]!, start);
         const t = n.attrs.mode === "circular" ? E.floormod(offset, extent) : offset;
-        return E.where(inRange(t, update.shape[axis]!), load(update, i.map((v, k) => (k === axis ? t : v))), load(past, i));
+        return E.where(
+          inRange(t, update.shape[axis]!),
+          load(
+            update,
+            i.map((v, k) => (k === axis ? t : v)),
+          ),
+          load(past, i),
+        );
       });
     },
   },
@@ -270,7 +322,11 @@ export const OneHot: OpDef<{ axis: number }> = op({
     compute: (b, n) => {
       const [ix, values, out] = [b.input(0), b.input(2), b.output(0)];
       const axis = n.attrs.axis < 0 ? n.attrs.axis + out.shape.length : n.attrs.axis;
-      bindExtents(b, out.shape, out.shape.map((_, k) => (k === axis ? intAt(b, 1) : null)));
+      bindExtents(
+        b,
+        out.shape,
+        out.shape.map((_, k) => (k === axis ? intAt(b, 1) : null)),
+      );
       b.map(out, (i) => {
         const at = toIndex(load(ix, [...i.slice(0, axis), ...i.slice(axis + 1)]));
         return E.where(E.eq(fromEnd(at, out.shape[axis]!), i[axis]!), load(values, [i32(1)]), load(values, [i32(0)]));
@@ -280,56 +336,83 @@ export const OneHot: OpDef<{ axis: number }> = op({
 });
 
 /** The sum over blocks of overlapping image windows: the inverse of taking windows. */
-export const Col2Im: OpDef<{ dilations?: readonly number[]; pads?: readonly number[]; strides?: readonly number[] }> = op<{ dilations?: readonly number[]; pads?: readonly number[]; strides?: readonly number[] }>({
-  name: "Col2Im",
-  onnx: [onnx("Col2Im", 18)],
-  accuracy: { kind: "rtol", r: 1e-6 },
-  effects: "none",
-  parse: (n) => {
-    const [dilations, pads, strides] = [n.ints("dilations"), n.ints("pads"), n.ints("strides")];
-    return { ...(dilations ? { dilations } : {}), ...(pads ? { pads } : {}), ...(strides ? { strides } : {}) };
-  },
-  infer: (x, _a, ctx) => {
-    const t = tensor(x, 0, ctx);
-    const block = ctx.dims(2)?.map(D.known);
-    const rank = D.known(tensor(x, 1, ctx).shape[0] ?? D.one);
-    if (!block?.every((d) => d !== null) || rank === null) return ctx.fail("the block shape must be known at compile time");
-    const size = (block as number[]).reduce((p, q) => p * q, 1);
-    const image = Array.from({ length: rank }, (_, k) => dimAt(ctx.known(1), k) ?? ctx.fresh("image", 0, null));
-    return [tensorType(t.dtype, [t.shape[0]!, D.floordiv(t.shape[1]!, D.int(size)), ...image])];
-  },
-  body: {
-    kind: "compute",
-    compute: (b, n) => {
-      const [x, out] = [b.input(0), b.output(0)];
-      const block = b.dims(2)!.map((d) => D.known(d)!);
-      const rank = block.length;
-      const { dilations, pads, strides } = n.attrs;
-      bindExtents(b, out.shape, out.shape.map((_, k) => (k < 2 ? null : intAt(b, 1, k - 2))));
-      const axis = (k: number) => ({ stride: strides?.[k] ?? 1, dilation: dilations?.[k] ?? 1, before: pads?.[k] ?? 0, after: pads?.[k + rank] ?? 0 });
-      const counts = block.map((size, k) => {
-        const { stride, dilation, before, after } = axis(k);
-        return D.add(D.floordiv(D.sub(D.add(out.shape[k + 2]!, D.int(before + after)), D.int(dilation * (size - 1) + 1)), D.int(stride)), D.one);
-      });
-      // Tap r of a block reaches pixel p from block (p + before - r*dilation) / stride, where that is whole and in range.
-      b.reduce(out, block.map(D.int), (i, r) => {
-        const tests: Expr[] = [];
-        const at = block.map((_, k) => {
-          const { stride, dilation, before } = axis(k);
-          const shifted = E.sub(E.add(i[k + 2]!, before), E.mul(r[k]!, dilation));
-          const q = stride === 1 ? shifted : E.floordiv(shifted, stride);
-          tests.push(inRange(q, counts[k]!));
-          if (stride !== 1) tests.push(E.eq(E.floormod(shifted, stride), 0));
-          return q;
-        });
-        const row = r.reduce<Expr>((acc, e, k) => E.add(E.mul(acc, block[k]!), e), i[1]!);
-        const column = at.reduce<Expr>((acc, e, k) => (k === 0 ? e : E.add(E.mul(acc, ofDim(counts[k]!)), e)), i32(0));
-        const value = E.where(tests.reduce((p, q) => E.and(p, q)), load(x, [i[0]!, row, column]), constant(x.dtype, 0));
-        return { state: [{ init: constant(x.dtype, 0), update: ([s]) => E.add(s!, value) }], merge: ([s], [t]) => [E.add(s!, t!)] };
-      });
+export const Col2Im: OpDef<{ dilations?: readonly number[]; pads?: readonly number[]; strides?: readonly number[] }> =
+  op<{ dilations?: readonly number[]; pads?: readonly number[]; strides?: readonly number[] }>({
+    name: "Col2Im",
+    onnx: [onnx("Col2Im", 18)],
+    accuracy: { kind: "rtol", r: 1e-6 },
+    effects: "none",
+    parse: (n) => {
+      const [dilations, pads, strides] = [n.ints("dilations"), n.ints("pads"), n.ints("strides")];
+      return { ...(dilations ? { dilations } : {}), ...(pads ? { pads } : {}), ...(strides ? { strides } : {}) };
     },
-  },
-});
+    infer: (x, _a, ctx) => {
+      const t = tensor(x, 0, ctx);
+      const block = ctx.dims(2)?.map(D.known);
+      const rank = D.known(tensor(x, 1, ctx).shape[0] ?? D.one);
+      if (!block?.every((d) => d !== null) || rank === null)
+        return ctx.fail("the block shape must be known at compile time");
+      const size = (block as number[]).reduce((p, q) => p * q, 1);
+      const image = Array.from({ length: rank }, (_, k) => dimAt(ctx.known(1), k) ?? ctx.fresh("image", 0, null));
+      return [tensorType(t.dtype, [t.shape[0]!, D.floordiv(t.shape[1]!, D.int(size)), ...image])];
+    },
+    body: {
+      kind: "compute",
+      compute: (b, n) => {
+        const [x, out] = [b.input(0), b.output(0)];
+        const block = b.dims(2)!.map((d) => D.known(d)!);
+        const rank = block.length;
+        const { dilations, pads, strides } = n.attrs;
+        bindExtents(
+          b,
+          out.shape,
+          out.shape.map((_, k) => (k < 2 ? null : intAt(b, 1, k - 2))),
+        );
+        const axis = (k: number) => ({
+          stride: strides?.[k] ?? 1,
+          dilation: dilations?.[k] ?? 1,
+          before: pads?.[k] ?? 0,
+          after: pads?.[k + rank] ?? 0,
+        });
+        const counts = block.map((size, k) => {
+          const { stride, dilation, before, after } = axis(k);
+          return D.add(
+            D.floordiv(
+              D.sub(D.add(out.shape[k + 2]!, D.int(before + after)), D.int(dilation * (size - 1) + 1)),
+              D.int(stride),
+            ),
+            D.one,
+          );
+        });
+        // Tap r of a block reaches pixel p from block (p + before - r*dilation) / stride, where that is whole and in range.
+        b.reduce(out, block.map(D.int), (i, r) => {
+          const tests: Expr[] = [];
+          const at = block.map((_, k) => {
+            const { stride, dilation, before } = axis(k);
+            const shifted = E.sub(E.add(i[k + 2]!, before), E.mul(r[k]!, dilation));
+            const q = stride === 1 ? shifted : E.floordiv(shifted, stride);
+            tests.push(inRange(q, counts[k]!));
+            if (stride !== 1) tests.push(E.eq(E.floormod(shifted, stride), 0));
+            return q;
+          });
+          const row = r.reduce<Expr>((acc, e, k) => E.add(E.mul(acc, block[k]!), e), i[1]!);
+          const column = at.reduce<Expr>(
+            (acc, e, k) => (k === 0 ? e : E.add(E.mul(acc, ofDim(counts[k]!)), e)),
+            i32(0),
+          );
+          const value = E.where(
+            tests.reduce((p, q) => E.and(p, q)),
+            load(x, [i[0]!, row, column]),
+            constant(x.dtype, 0),
+          );
+          return {
+            state: [{ init: constant(x.dtype, 0), update: ([s]) => E.add(s!, value) }],
+            merge: ([s], [t]) => [E.add(s!, t!)],
+          };
+        });
+      },
+    },
+  });
 
 /** ai.onnx.ml: columns of the last axis. */
 export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
@@ -348,7 +431,12 @@ export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
     compute: (b) => {
       const [x, ix] = [b.input(0), b.input(1)];
       b.map(b.output(0), (i) => {
-        const at = toIndex(load(ix, ix.shape.map((_, k) => (k === ix.shape.length - 1 ? i[i.length - 1]! : i32(0)))));
+        const at = toIndex(
+          load(
+            ix,
+            ix.shape.map((_, k) => (k === ix.shape.length - 1 ? i[i.length - 1]! : i32(0))),
+          ),
+        );
         return load(x, [...i.slice(0, x.shape.length - 1), safeIndex(at, x.shape[x.shape.length - 1]!)]);
       });
     },
@@ -356,5 +444,13 @@ export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
 });
 
 export const indexOps: readonly OpDef<Attrs>[] = [
-  Gather, GatherElements, GatherND, ScatterElements, ScatterND, TensorScatter, OneHot, Col2Im, ArrayFeatureExtractor,
+  Gather,
+  GatherElements,
+  GatherND,
+  ScatterElements,
+  ScatterND,
+  TensorScatter,
+  OneHot,
+  Col2Im,
+  ArrayFeatureExtractor,
 ] as unknown as readonly OpDef<Attrs>[];

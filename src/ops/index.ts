@@ -15,8 +15,8 @@ import { linearAttentionOps } from "./linear-attention.ts";
 import { lossOps } from "./loss.ts";
 import { mlOps } from "./ml.ts";
 import { moveOps } from "./move.ts";
-import { normExpandOps } from "./norm-expand.ts";
 import { normOps } from "./norm.ts";
+import { normExpandOps } from "./norm-expand.ts";
 import { poolOps } from "./pool.ts";
 import { quantOps } from "./quant.ts";
 import { reduceOps } from "./reduce.ts";
@@ -31,11 +31,44 @@ import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
-  ...elementwiseOps, ...contractOps, ...convOps, ...poolOps, ...moveOps, ...sliceOps, ...viewOps, ...indexOps, ...sortOps, ...createOps, ...reduceOps, ...normOps, ...normExpandOps, ...resizeOps, ...sampleOps, ...quantOps, ...einsumOps, ...fusedOps, ...rnnOps, ...controlOps, ...signalOps, ...mlOps, ...treeOps, ...attentionOps, ...contribAttentionOps, ...linearAttentionOps, ...lossOps, ...sequenceOps,
+  ...elementwiseOps,
+  ...contractOps,
+  ...convOps,
+  ...poolOps,
+  ...moveOps,
+  ...sliceOps,
+  ...viewOps,
+  ...indexOps,
+  ...sortOps,
+  ...createOps,
+  ...reduceOps,
+  ...normOps,
+  ...normExpandOps,
+  ...resizeOps,
+  ...sampleOps,
+  ...quantOps,
+  ...einsumOps,
+  ...fusedOps,
+  ...rnnOps,
+  ...controlOps,
+  ...signalOps,
+  ...mlOps,
+  ...treeOps,
+  ...attentionOps,
+  ...contribAttentionOps,
+  ...linearAttentionOps,
+  ...lossOps,
+  ...sequenceOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */
-export const newestOpset: ReadonlyMap<string, number> = new Map([["", 27], ["ai.onnx.ml", 5], ["com.microsoft", 1], ["ai.onnx.preview.training", 1], ["com.ms.internal.nhwc", 1]]);
+export const newestOpset: ReadonlyMap<string, number> = new Map([
+  ["", 27],
+  ["ai.onnx.ml", 5],
+  ["com.microsoft", 1],
+  ["ai.onnx.preview.training", 1],
+  ["com.ms.internal.nhwc", 1],
+]);
 
 export class OpTable {
   private readonly byName = new Map<string, OpDef<Attrs>>();

@@ -1,7 +1,8 @@
 // Integers that an op reads from its inputs: sizes, positions, counts. They are Dims where they follow from shapes and constants,
 // and loads from the input where they are known only during the run.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { type Expr, i32, load, ofDim } from "../ir/expr.ts";
 import type { InferCtx, PartialTensor, TeBuilder } from "../ir/opdef.ts";
@@ -34,7 +35,10 @@ export function toIndex(x: Expr): Expr {
 }
 /** The element of a scalar, or of a tensor of one element. */
 export function scalarOf(x: Buffer): Expr {
-  return load(x, x.shape.map(() => i32(0)));
+  return load(
+    x,
+    x.shape.map(() => i32(0)),
+  );
 }
 /** Element k of a 1-d (or the element of a 0-d) integer input, as i32. */
 export function intAt(b: TeBuilder, input: number, k = 0): Expr {

@@ -1,10 +1,10 @@
 // Kernels that op definitions write in loops: short spellings of L, and the call.
 import type { BufferId } from "../base/brand.ts";
-import * as D from "../ir/dim.ts";
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { type Expr, i32, ofDim, v } from "../ir/expr.ts";
-import { seq, type Stmt } from "../ir/loops.ts";
+import { type Stmt, seq } from "../ir/loops.ts";
 import type { TeBuilder } from "../ir/opdef.ts";
 import { type Buffer, dense } from "../ir/storage.ts";
 import type { DType } from "../ir/types.ts";
@@ -24,11 +24,19 @@ export class KernelScope {
   /** Runs body for i = 0 .. extent-1. */
   loop(extent: Dim | Expr, body: (i: Expr) => Stmt, kind: "serial" | "parallel" = "serial"): Stmt {
     const name = `i${this.names++}`;
-    return { kind: "for", v: name, extent: "key" in extent ? this.dim(extent) : extent, step: 1, loop: kind, body: body(v(name)) };
+    return {
+      kind: "for",
+      v: name,
+      extent: "key" in extent ? this.dim(extent) : extent,
+      step: 1,
+      loop: kind,
+      body: body(v(name)),
+    };
   }
   /** Nested loops over a shape, the outermost axis first. */
   nest(shape: readonly Dim[], body: (index: readonly Expr[]) => Stmt, kind: "serial" | "parallel" = "serial"): Stmt {
-    const walk = (k: number, index: readonly Expr[]): Stmt => (k === shape.length ? body(index) : this.loop(shape[k]!, (i) => walk(k + 1, [...index, i]), kind));
+    const walk = (k: number, index: readonly Expr[]): Stmt =>
+      k === shape.length ? body(index) : this.loop(shape[k]!, (i) => walk(k + 1, [...index, i]), kind);
     return walk(0, []);
   }
   let(value: Expr, body: (x: Expr) => Stmt): Stmt {
@@ -37,7 +45,14 @@ export class KernelScope {
   }
   /** A variable that body may set. */
   variable(init: Expr, body: (x: Variable) => Stmt): Stmt {
-    const buffer: Buffer = { id: this.buffers++ as BufferId, name: `v${this.names++}`, dtype: init.dtype, shape: [], scope: "register", storage: dense([]) };
+    const buffer: Buffer = {
+      id: this.buffers++ as BufferId,
+      name: `v${this.names++}`,
+      dtype: init.dtype,
+      shape: [],
+      scope: "register",
+      storage: dense([]),
+    };
     const x: Variable = { get: E.load(buffer, []), set: (value) => store(buffer, [], value) };
     return { kind: "alloc", buffer, body: seq([x.set(init), body(x)]) };
   }
@@ -59,8 +74,22 @@ export { seq };
  * Calls a kernel over `args`; body sees them as its parameters, in order. An argument that is only written must be written whole:
  * nothing is in it before.
  */
-export function callKernel(b: TeBuilder, name: string, args: readonly Buffer[], body: (k: KernelScope, params: readonly Buffer[]) => Stmt): void {
-  const params = args.map((a, i): Buffer => ({ id: i as BufferId, name: `p${i}`, dtype: a.dtype, shape: a.shape, scope: a.scope, storage: dense(a.shape) }));
+export function callKernel(
+  b: TeBuilder,
+  name: string,
+  args: readonly Buffer[],
+  body: (k: KernelScope, params: readonly Buffer[]) => Stmt,
+): void {
+  const params = args.map(
+    (a, i): Buffer => ({
+      id: i as BufferId,
+      name: `p${i}`,
+      dtype: a.dtype,
+      shape: a.shape,
+      scope: a.scope,
+      storage: dense(a.shape),
+    }),
+  );
   const k = new KernelScope(args.length);
   const stmt = body(k, params);
   for (const p of params) for (const d of p.shape) D.symbolsOf(d, k.symbols);

@@ -27,7 +27,8 @@ export const NegativeLogLikelihoodLoss: OpDef<LossAttrs> = op<LossAttrs>({
   parse: parseLoss,
   infer: (x, a, ctx) => {
     const [t, target] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
-    if (t.shape.length < 2 || target.shape.length !== t.shape.length - 1) ctx.fail(`targets ${shapeText(target.shape)} for ${shapeText(t.shape)}`);
+    if (t.shape.length < 2 || target.shape.length !== t.shape.length - 1)
+      ctx.fail(`targets ${shapeText(target.shape)} for ${shapeText(t.shape)}`);
     if (x[2]) sameType(t, tensor(x, 2, ctx), ctx);
     return [tensorType(t.dtype, a.reduction === "none" ? target.shape : [])];
   },
@@ -43,14 +44,28 @@ export const NegativeLogLikelihoodLoss: OpDef<LossAttrs> = op<LossAttrs>({
         const w = b.has(2) ? E.to(t, load(b.input(2), [safeIndex(label(i), classes)])) : constant(t, 1);
         return a.ignore === undefined ? w : E.where(E.eq(label(i), a.ignore), constant(t, 0), w);
       };
-      const term = (i: readonly Expr[]): Expr => E.neg(E.mul(E.to(t, load(x, [i[0]!, safeIndex(label(i), classes), ...i.slice(1)])), weight(i)));
+      const term = (i: readonly Expr[]): Expr =>
+        E.neg(E.mul(E.to(t, load(x, [i[0]!, safeIndex(label(i), classes), ...i.slice(1)])), weight(i)));
       if (a.reduction === "none") return b.map(out, (i) => E.to(out.dtype, term(i)));
       const extents = target.shape;
       if (a.reduction === "sum") return sumInto(b, out, extents, (_, r) => term(r));
-      if (!b.has(2) && a.ignore === undefined) return sumInto(b, out, extents, (_, r) => term(r), (s) => E.div(s, E.to(t, ofDim(D.product(extents)))));
+      if (!b.has(2) && a.ignore === undefined)
+        return sumInto(
+          b,
+          out,
+          extents,
+          (_, r) => term(r),
+          (s) => E.div(s, E.to(t, ofDim(D.product(extents)))),
+        );
       const total = b.temp("weights", t, []);
       sumInto(b, total, extents, (_, r) => weight(r));
-      sumInto(b, out, extents, (_, r) => term(r), (s) => E.div(s, load(total, [])));
+      sumInto(
+        b,
+        out,
+        extents,
+        (_, r) => term(r),
+        (s) => E.div(s, load(total, [])),
+      );
     },
   },
 });
@@ -75,4 +90,7 @@ export const SoftmaxCrossEntropyLoss: OpDef<LossAttrs> = op<LossAttrs>({
   },
 });
 
-export const lossOps: readonly OpDef<Attrs>[] = [NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss] as unknown as readonly OpDef<Attrs>[];
+export const lossOps: readonly OpDef<Attrs>[] = [
+  NegativeLogLikelihoodLoss,
+  SoftmaxCrossEntropyLoss,
+] as unknown as readonly OpDef<Attrs>[];

@@ -1,7 +1,8 @@
 // ai.onnx.ml: feature transforms, linear models and support vector machines. Labels are integers: a model with string labels gives
 // the position of the label in its list instead.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -14,9 +15,17 @@ import { sigmoid } from "./elementwise.ts";
 import { softmaxInto } from "./norm.ts";
 import { argInto, inputIndex, maxInto, reduceInto, sumInto } from "./reduce.ts";
 
-export const ml = (type: string, ...since: readonly number[]): { domain: string; type: string; since: readonly number[] } => ({ domain: "ai.onnx.ml", type, since });
+export const ml = (
+  type: string,
+  ...since: readonly number[]
+): { domain: string; type: string; since: readonly number[] } => ({ domain: "ai.onnx.ml", type, since });
 const accuracy: Accuracy = { kind: "rtol", r: 1e-5 };
-const f32s = (b: TeBuilder, name: string, values: readonly number[], dims: readonly number[] = [values.length]): Buffer => b.constant(name, tensorOf("f32", dims, values));
+const f32s = (
+  b: TeBuilder,
+  name: string,
+  values: readonly number[],
+  dims: readonly number[] = [values.length],
+): Buffer => b.constant(name, tensorOf("f32", dims, values));
 
 /** Rows and features of an input: a vector is one row. */
 export function rowsOf(shape: readonly Dim[], ctx: { fail(m: string): never }): readonly [Dim, Dim] {
@@ -45,16 +54,25 @@ function probit(x: Expr): Expr {
 /** out = the transformed scores [rows, classes]. */
 export function postTransform(b: TeBuilder, scores: Buffer, out: Buffer, post: PostTransform): void {
   switch (post) {
-    case "NONE": return b.map(out, (i) => E.to(out.dtype, load(scores, i)));
-    case "LOGISTIC": return b.map(out, (i) => E.to(out.dtype, sigmoid(load(scores, i))));
-    case "PROBIT": return b.map(out, (i) => E.to(out.dtype, probit(load(scores, i))));
-    case "SOFTMAX": return softmaxInto(b, scores, out, [1]);
+    case "NONE":
+      return b.map(out, (i) => E.to(out.dtype, load(scores, i)));
+    case "LOGISTIC":
+      return b.map(out, (i) => E.to(out.dtype, sigmoid(load(scores, i))));
+    case "PROBIT":
+      return b.map(out, (i) => E.to(out.dtype, probit(load(scores, i))));
+    case "SOFTMAX":
+      return softmaxInto(b, scores, out, [1]);
     case "SOFTMAX_ZERO": {
       // Scores of 0 take no part.
       const [rows, classes] = scores.shape as [Dim, Dim];
       const largest = b.temp("largest", "f32", [rows]);
       maxInto(b, largest, [classes], ([i], [c]) => load(scores, [i!, c!]));
-      const term = (i: readonly Expr[]): Expr => E.where(E.lt(1e-7, E.unary("abs", load(scores, i))), E.unary("exp", E.sub(load(scores, i), load(largest, [i[0]!]))), constant("f32", 0));
+      const term = (i: readonly Expr[]): Expr =>
+        E.where(
+          E.lt(1e-7, E.unary("abs", load(scores, i))),
+          E.unary("exp", E.sub(load(scores, i), load(largest, [i[0]!]))),
+          constant("f32", 0),
+        );
       const total = b.temp("total", "f32", [rows]);
       sumInto(b, total, [classes], ([i], [c]) => term([i!, c!]));
       return b.map(out, (i) => E.to(out.dtype, E.div(term(i), load(total, [i[0]!]))));
@@ -78,14 +96,24 @@ export function labelOf(b: TeBuilder, l: Labels, k: Expr, to: DType): Expr {
  * other score is: 1 - s, or that of -s. Of the post transforms only LOGISTIC applies to one score, as in onnxruntime.
  */
 export type SingleScore = { readonly threshold: number; readonly mirrored: "complement" | "negated" };
-export function classify(b: TeBuilder, l: Labels, scores: Buffer, label: Buffer, out: Buffer, post: PostTransform, single: SingleScore | null): void {
+export function classify(
+  b: TeBuilder,
+  l: Labels,
+  scores: Buffer,
+  label: Buffer,
+  out: Buffer,
+  post: PostTransform,
+  single: SingleScore | null,
+): void {
   if (!single) {
     const winner = b.temp("winner", "i32", [scores.shape[0]!]);
     argInto(b, winner, [scores.shape[1]!], true, false, ([i], [c]) => load(scores, [i!, c!]));
     b.map(label, ([i]) => labelOf(b, l, load(winner, [i!]), label.dtype));
     return postTransform(b, scores, out, post);
   }
-  b.map(label, ([i]) => labelOf(b, l, E.where(E.lt(single.threshold, load(scores, [i!, i32(0)])), i32(1), i32(0)), label.dtype));
+  b.map(label, ([i]) =>
+    labelOf(b, l, E.where(E.lt(single.threshold, load(scores, [i!, i32(0)])), i32(1), i32(0)), label.dtype),
+  );
   const logistic = post === "LOGISTIC";
   b.map(out, ([i, c]) => {
     const s = load<Expr>(scores, [i!, i32(0)]);
@@ -98,7 +126,12 @@ export function classify(b: TeBuilder, l: Labels, scores: Buffer, label: Buffer,
   });
 }
 
-type LinearAttrs = { readonly coefficients: readonly number[]; readonly intercepts: readonly number[]; readonly post: string; readonly outputs: number };
+type LinearAttrs = {
+  readonly coefficients: readonly number[];
+  readonly intercepts: readonly number[];
+  readonly post: string;
+  readonly outputs: number;
+};
 /** X times the transposed coefficients [outputs, features], plus the intercepts. */
 function linear(b: TeBuilder, a: LinearAttrs): Buffer {
   const x = b.input(0);
@@ -107,10 +140,18 @@ function linear(b: TeBuilder, a: LinearAttrs): Buffer {
   const w = f32s(b, "coefficients", a.coefficients, [a.outputs, count]);
   const bias = a.intercepts.length === a.outputs ? f32s(b, "intercepts", a.intercepts) : null;
   const scores = b.temp("scores", "f32", [rows, D.int(a.outputs)]);
-  sumOfProducts(b, scores, [features], ([i, c], [f]) => [E.to("f32", feature(x, i!, f!)), load(w, [c!, f!])], (s, [, c]) => (bias ? E.add(s, load(bias, [c!])) : s));
+  sumOfProducts(
+    b,
+    scores,
+    [features],
+    ([i, c], [f]) => [E.to("f32", feature(x, i!, f!)), load(w, [c!, f!])],
+    (s, [, c]) => (bias ? E.add(s, load(bias, [c!])) : s),
+  );
   return scores;
 }
-const bug = (m: string): never => { throw new Error(m); };
+const bug = (m: string): never => {
+  throw new Error(m);
+};
 
 export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & Labels>({
   name: "LinearClassifier",
@@ -121,7 +162,13 @@ export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & La
     const labels = parseLabels(n, "classlabels_ints");
     const intercepts = n.floats("intercepts") ?? [];
     n.has("multi_class");
-    return { ...labels, coefficients: n.floats("coefficients") ?? [], intercepts, post: parsePost(n), outputs: intercepts.length > 0 ? intercepts.length : Math.max(1, labels.classes) };
+    return {
+      ...labels,
+      coefficients: n.floats("coefficients") ?? [],
+      intercepts,
+      post: parsePost(n),
+      outputs: intercepts.length > 0 ? intercepts.length : Math.max(1, labels.classes),
+    };
   },
   infer: (x, a, ctx) => {
     const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
@@ -131,7 +178,8 @@ export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & La
     kind: "compute",
     compute: (b, n) => {
       const a = n.attrs;
-      const single: SingleScore | null = a.outputs === 1 && a.classes === 2 ? { threshold: 0, mirrored: "complement" } : null;
+      const single: SingleScore | null =
+        a.outputs === 1 && a.classes === 2 ? { threshold: 0, mirrored: "complement" } : null;
       classify(b, a, linear(b, a), b.output(0), b.output(1), a.post as PostTransform, single);
     },
   },
@@ -141,14 +189,27 @@ export const LinearRegressor: OpDef<LinearAttrs> = op<LinearAttrs>({
   onnx: [ml("LinearRegressor", 1)],
   accuracy,
   effects: "none",
-  parse: (n) => ({ coefficients: n.floats("coefficients") ?? [], intercepts: n.floats("intercepts") ?? [], post: parsePost(n), outputs: n.int("targets", 1) }),
+  parse: (n) => ({
+    coefficients: n.floats("coefficients") ?? [],
+    intercepts: n.floats("intercepts") ?? [],
+    post: parsePost(n),
+    outputs: n.int("targets", 1),
+  }),
   infer: (x, a, ctx) => [tensorType("f32", [rowsOf(tensor(x, 0, ctx).shape, ctx)[0], D.int(a.outputs)])],
-  body: { kind: "compute", compute: (b, n) => postTransform(b, linear(b, n.attrs), b.output(0), n.attrs.post as PostTransform) },
+  body: {
+    kind: "compute",
+    compute: (b, n) => postTransform(b, linear(b, n.attrs), b.output(0), n.attrs.post as PostTransform),
+  },
 });
 
 // ---- features
 /** A function of each element and of its feature's parameters. */
-function perFeature<A extends Attrs>(type: string, parse: (n: RawNode) => A, to: DType | null, f: (x: Expr, a: A, parameter: (name: string, values: readonly number[]) => Expr) => Expr): OpDef<A> {
+function perFeature<A extends Attrs>(
+  type: string,
+  parse: (n: RawNode) => A,
+  to: DType | null,
+  f: (x: Expr, a: A, parameter: (name: string, values: readonly number[]) => Expr) => Expr,
+): OpDef<A> {
   return op<A>({
     name: type,
     onnx: [ml(type, 1)],
@@ -165,19 +226,42 @@ function perFeature<A extends Attrs>(type: string, parse: (n: RawNode) => A, to:
         const [x, out] = [b.input(0), b.output(0)];
         b.map(out, (i) => {
           const last = i[i.length - 1] ?? i32(0);
-          const parameter = (name: string, values: readonly number[]): Expr => (values.length === 1 ? constant(out.dtype, values[0]!) : E.to(out.dtype, load(f32s(b, name, values), [last])));
+          const parameter = (name: string, values: readonly number[]): Expr =>
+            values.length === 1
+              ? constant(out.dtype, values[0]!)
+              : E.to(out.dtype, load(f32s(b, name, values), [last]));
           return f(to ? E.to(to, load(x, i)) : load(x, i), n.attrs, parameter);
         });
       },
     },
   });
 }
-const Scaler = perFeature("Scaler", (n) => ({ scale: n.floats("scale") ?? [1], offset: n.floats("offset") ?? [0] }), "f32", (x, a, p) => E.mul(E.sub(x, p("offset", a.offset)), p("scale", a.scale)));
-const Binarizer = perFeature("Binarizer", (n) => ({ threshold: n.float("threshold", 0) }), null, (x, a) => E.where(E.lt(isFloat(x.dtype) ? a.threshold : Math.floor(a.threshold), x), constant(x.dtype, 1), constant(x.dtype, 0)));
+const Scaler = perFeature(
+  "Scaler",
+  (n) => ({ scale: n.floats("scale") ?? [1], offset: n.floats("offset") ?? [0] }),
+  "f32",
+  (x, a, p) => E.mul(E.sub(x, p("offset", a.offset)), p("scale", a.scale)),
+);
+const Binarizer = perFeature(
+  "Binarizer",
+  (n) => ({ threshold: n.float("threshold", 0) }),
+  null,
+  (x, a) =>
+    E.where(
+      E.lt(isFloat(x.dtype) ? a.threshold : Math.floor(a.threshold), x),
+      constant(x.dtype, 1),
+      constant(x.dtype, 0),
+    ),
+);
 type ImputerAttrs = { floats: readonly number[]; ints: readonly number[]; float: number; int: number };
 const Imputer = perFeature<ImputerAttrs>(
   "Imputer",
-  (n) => ({ floats: n.floats("imputed_value_floats") ?? [], ints: n.ints("imputed_value_int64s") ?? [], float: n.float("replaced_value_float", 0), int: n.int("replaced_value_int64", 0) }),
+  (n) => ({
+    floats: n.floats("imputed_value_floats") ?? [],
+    ints: n.ints("imputed_value_int64s") ?? [],
+    float: n.float("replaced_value_float", 0),
+    int: n.int("replaced_value_int64", 0),
+  }),
   null,
   (x, a, p) => {
     const missing = !isFloat(x.dtype) ? E.eq(x, a.int) : Number.isNaN(a.float) ? E.unary("isnan", x) : E.eq(x, a.float);
@@ -199,12 +283,20 @@ export const Normalizer: OpDef<{ norm: string }> = op({
       const [x, out] = [b.input(0), b.output(0)];
       const last = x.shape.length - 1;
       const size = b.temp("size", "f32", x.shape.slice(0, -1));
-      const value = (i: readonly Expr[], r: readonly Expr[]): Expr => E.to("f32", load(x, inputIndex(i, r, [last], x.shape.length, false)));
+      const value = (i: readonly Expr[], r: readonly Expr[]): Expr =>
+        E.to("f32", load(x, inputIndex(i, r, [last], x.shape.length, false)));
       const extents = [x.shape[last]!];
       const safe = (s: Expr): Expr => E.where(E.eq(s, 0), constant("f32", 1), s);
       if (n.attrs.norm === "MAX") maxInto(b, size, extents, value, safe);
       else if (n.attrs.norm === "L1") sumInto(b, size, extents, (i, r) => E.unary("abs", value(i, r)), safe);
-      else sumInto(b, size, extents, (i, r) => E.mul(value(i, r), value(i, r)), (s) => safe(E.unary("sqrt", s)));
+      else
+        sumInto(
+          b,
+          size,
+          extents,
+          (i, r) => E.mul(value(i, r), value(i, r)),
+          (s) => safe(E.unary("sqrt", s)),
+        );
       b.map(out, (i) => E.div(E.to("f32", load(x, i)), load(size, i.slice(0, -1))));
     },
   },
@@ -255,7 +347,13 @@ export const OneHotEncoder: OpDef<{ categories: readonly number[] }> = op({
     compute: (b, n) => {
       const [x, out] = [b.input(0), b.output(0)];
       const table = b.constant("categories", tensorOf("i32", [n.attrs.categories.length], n.attrs.categories));
-      b.map(out, (i) => E.where(E.eq(E.to("i32", load(x, i.slice(0, -1))), load(table, [i[i.length - 1]!])), constant("f32", 1), constant("f32", 0)));
+      b.map(out, (i) =>
+        E.where(
+          E.eq(E.to("i32", load(x, i.slice(0, -1))), load(table, [i[i.length - 1]!])),
+          constant("f32", 1),
+          constant("f32", 0),
+        ),
+      );
     },
   },
 });
@@ -277,7 +375,17 @@ export const LabelEncoder: OpDef<EncoderAttrs> = op({
     };
     const [keys, values] = [list("keys"), list("values")];
     const given = n.opset >= 4 ? n.tensor("default_tensor") : undefined;
-    return { keys, values, fallback: given ?? tensorOf(values.dtype, [1], [isFloat(values.dtype) ? n.float("default_float", -0) : n.int("default_int64", -1)]) };
+    return {
+      keys,
+      values,
+      fallback:
+        given ??
+        tensorOf(
+          values.dtype,
+          [1],
+          [isFloat(values.dtype) ? n.float("default_float", -0) : n.int("default_int64", -1)],
+        ),
+    };
   },
   infer: (x, a, ctx) => {
     expectType(tensor(x, 0, ctx), [a.keys.dtype], "the input", ctx);
@@ -287,15 +395,30 @@ export const LabelEncoder: OpDef<EncoderAttrs> = op({
     kind: "compute",
     compute: (b, n) => {
       const [x, out] = [b.input(0), b.output(0)];
-      const [keys, values, fallback] = [b.constant("keys", n.attrs.keys), b.constant("values", n.attrs.values), b.constant("default", n.attrs.fallback)];
+      const [keys, values, fallback] = [
+        b.constant("keys", n.attrs.keys),
+        b.constant("values", n.attrs.values),
+        b.constant("default", n.attrs.fallback),
+      ];
       const count = D.int(n.attrs.keys.dims.reduce((p, q) => p * q, 1));
       const found = b.temp("found", "i32", x.shape);
       reduceInto(b, found, [count], (i, [r]) => {
         const [v, key] = [load<Expr>(x, i), load<Expr>(keys, [r!])];
-        const same = isFloat(v.dtype) ? E.or(E.eq(v, key), E.and(E.unary("isnan", v), E.unary("isnan", key))) : E.eq(v, key);
+        const same = isFloat(v.dtype)
+          ? E.or(E.eq(v, key), E.and(E.unary("isnan", v), E.unary("isnan", key)))
+          : E.eq(v, key);
         return { state: [{ init: constant("i32", -1), update: ([s]) => E.where(same, r!, s!) }] };
       });
-      b.map(out, (i) => E.where(E.lt(load(found, i), 0), load(fallback, fallback.shape.map(() => i32(0))), load(values, [E.max(load(found, i), 0)])));
+      b.map(out, (i) =>
+        E.where(
+          E.lt(load(found, i), 0),
+          load(
+            fallback,
+            fallback.shape.map(() => i32(0)),
+          ),
+          load(values, [E.max(load(found, i), 0)]),
+        ),
+      );
     },
   },
 });
@@ -316,13 +439,28 @@ export const ZipMap: OpDef<Record<string, never>> = op({
 });
 
 // ---- support vector machines
-type SvmAttrs = { readonly kernel: string; readonly parameters: readonly number[]; readonly vectors: readonly number[]; readonly coefficients: readonly number[]; readonly rho: readonly number[]; readonly supports: number; readonly oneClass: boolean; readonly post: string };
+type SvmAttrs = {
+  readonly kernel: string;
+  readonly parameters: readonly number[];
+  readonly vectors: readonly number[];
+  readonly coefficients: readonly number[];
+  readonly rho: readonly number[];
+  readonly supports: number;
+  readonly oneClass: boolean;
+  readonly post: string;
+};
 function parseSvm(n: RawNode, supports: number): SvmAttrs {
   const kernel = n.string("kernel_type", "LINEAR");
   if (!["LINEAR", "POLY", "RBF", "SIGMOID"].includes(kernel)) n.fail(`kernel_type "${kernel}" is unknown`);
   return {
-    kernel, parameters: n.floats("kernel_params") ?? [0, 0, 0], vectors: n.floats("support_vectors") ?? [], coefficients: n.floats("coefficients") ?? [],
-    rho: n.floats("rho") ?? [0], supports, oneClass: n.int("one_class", 0) !== 0, post: parsePost(n),
+    kernel,
+    parameters: n.floats("kernel_params") ?? [0, 0, 0],
+    vectors: n.floats("support_vectors") ?? [],
+    coefficients: n.floats("coefficients") ?? [],
+    rho: n.floats("rho") ?? [0],
+    supports,
+    oneClass: n.int("one_class", 0) !== 0,
+    post: parsePost(n),
   };
 }
 /** The kernel of each row with each of `count` vectors. */
@@ -332,18 +470,33 @@ function kernelMatrix(b: TeBuilder, a: SvmAttrs, vectors: readonly number[], cou
   const v = f32s(b, "vectors", vectors, [count, vectors.length / count]);
   const out = b.temp("kernel", "f32", [rows, D.int(count)]);
   const [gamma, offset, degree] = [a.parameters[0] ?? 0, a.parameters[1] ?? 0, a.parameters[2] ?? 0];
-  const at = (i: readonly Expr[], f: Expr): readonly [Expr, Expr] => [E.to("f32", feature(x, i[0]!, f)), load(v, [i[1]!, f])];
+  const at = (i: readonly Expr[], f: Expr): readonly [Expr, Expr] => [
+    E.to("f32", feature(x, i[0]!, f)),
+    load(v, [i[1]!, f]),
+  ];
   if (a.kernel === "RBF") {
-    sumInto(b, out, [features], (i, [f]) => {
-      const [p, q] = at(i, f!);
-      return E.mul(E.sub(p, q), E.sub(p, q));
-    }, (s) => E.unary("exp", E.mul(s, -gamma)));
+    sumInto(
+      b,
+      out,
+      [features],
+      (i, [f]) => {
+        const [p, q] = at(i, f!);
+        return E.mul(E.sub(p, q), E.sub(p, q));
+      },
+      (s) => E.unary("exp", E.mul(s, -gamma)),
+    );
   } else {
-    sumOfProducts(b, out, [features], (i, [f]) => at(i, f!), (s) => {
-      if (a.kernel === "LINEAR") return s;
-      const t = E.add(E.mul(s, gamma), offset);
-      return a.kernel === "POLY" ? E.pow(t, constant("f32", degree)) : E.unary("tanh", t);
-    });
+    sumOfProducts(
+      b,
+      out,
+      [features],
+      (i, [f]) => at(i, f!),
+      (s) => {
+        if (a.kernel === "LINEAR") return s;
+        const t = E.add(E.mul(s, gamma), offset);
+        return a.kernel === "POLY" ? E.pow(t, constant("f32", degree)) : E.unary("tanh", t);
+      },
+    );
   }
   return out;
 }
@@ -359,13 +512,22 @@ export const SVMRegressor: OpDef<SvmAttrs> = op({
     compute: (b, n) => {
       const a = n.attrs;
       // Without support vectors the coefficients are the weights of a linear model.
-      const k = a.supports > 0 ? kernelMatrix(b, a, a.vectors, a.supports) : kernelMatrix(b, { ...a, kernel: "LINEAR" }, a.coefficients, 1);
+      const k =
+        a.supports > 0
+          ? kernelMatrix(b, a, a.vectors, a.supports)
+          : kernelMatrix(b, { ...a, kernel: "LINEAR" }, a.coefficients, 1);
       const weights = f32s(b, "coefficients", a.supports > 0 ? a.coefficients : [1]);
       const raw = b.temp("raw", "f32", b.output(0).shape);
-      sumOfProducts(b, raw, [k.shape[1]!], ([i], [s]) => [load(k, [i!, s!]), load(weights, [s!])], (s) => {
-        const y = E.add(s, a.rho[0] ?? 0);
-        return a.oneClass ? E.where(E.lt(0, y), constant("f32", 1), constant("f32", -1)) : y;
-      });
+      sumOfProducts(
+        b,
+        raw,
+        [k.shape[1]!],
+        ([i], [s]) => [load(k, [i!, s!]), load(weights, [s!])],
+        (s) => {
+          const y = E.add(s, a.rho[0] ?? 0);
+          return a.oneClass ? E.where(E.lt(0, y), constant("f32", 1), constant("f32", -1)) : y;
+        },
+      );
       postTransform(b, raw, b.output(0), a.post as PostTransform);
     },
   },
@@ -384,12 +546,22 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
   parse: (n) => {
     if ((n.floats("prob_a") ?? []).length > 0) n.fail("an SVMClassifier with probabilities (prob_a, prob_b)");
     const perClass = n.ints("vectors_per_class") ?? [];
-    return { ...parseSvm(n, perClass.reduce((p, q) => p + q, 0)), ...parseLabels(n, "classlabels_ints"), perClass };
+    return {
+      ...parseSvm(
+        n,
+        perClass.reduce((p, q) => p + q, 0),
+      ),
+      ...parseLabels(n, "classlabels_ints"),
+      perClass,
+    };
   },
   infer: (x, a, ctx) => {
     const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
     const c = a.classes;
-    return [tensorType("i64", [rows]), tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 ? (c * (c - 1)) / 2 : c)])];
+    return [
+      tensorType("i64", [rows]),
+      tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 ? (c * (c - 1)) / 2 : c)]),
+    ];
   },
   body: {
     kind: "compute",
@@ -404,20 +576,48 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
       }
       const k = kernelMatrix(b, a, a.vectors, a.supports);
       const starts = a.perClass.map((_, j) => a.perClass.slice(0, j).reduce((p, q) => p + q, 0));
-      const pairs = Array.from({ length: c }, (_, i) => Array.from({ length: c - i - 1 }, (__, j) => [i, i + 1 + j] as const)).flat();
+      const pairs = Array.from({ length: c }, (_, i) =>
+        Array.from({ length: c - i - 1 }, (__, j) => [i, i + 1 + j] as const),
+      ).flat();
       // Weights of every vector in every pair; coefficients are [classes - 1, vectors].
-      const weights = pairs.map(([i, j]) => Array.from({ length: a.supports }, (_, s) => {
-        const of = starts.findLastIndex((start) => s >= start);
-        return of === i ? a.coefficients[(j - 1) * a.supports + s]! : of === j ? a.coefficients[i * a.supports + s]! : 0;
-      }));
+      const weights = pairs.map(([i, j]) =>
+        Array.from({ length: a.supports }, (_, s) => {
+          const of = starts.findLastIndex((start) => s >= start);
+          return of === i
+            ? a.coefficients[(j - 1) * a.supports + s]!
+            : of === j
+              ? a.coefficients[i * a.supports + s]!
+              : 0;
+        }),
+      );
       const w = f32s(b, "weights", weights.flat(), [pairs.length, a.supports]);
-      const rho = f32s(b, "rho", pairs.map((_, p) => a.rho[p] ?? 0));
+      const rho = f32s(
+        b,
+        "rho",
+        pairs.map((_, p) => a.rho[p] ?? 0),
+      );
       const scores = b.temp("scores", "f32", [k.shape[0]!, D.int(pairs.length)]);
-      sumOfProducts(b, scores, [k.shape[1]!], ([i, p], [s]) => [load(k, [i!, s!]), load(w, [p!, s!])], (s, [, p]) => E.add(s, load(rho, [p!])));
-      const side = (q: number): Buffer => b.constant("pair", tensorOf("i32", [pairs.length], pairs.map((p) => p[q]!)));
+      sumOfProducts(
+        b,
+        scores,
+        [k.shape[1]!],
+        ([i, p], [s]) => [load(k, [i!, s!]), load(w, [p!, s!])],
+        (s, [, p]) => E.add(s, load(rho, [p!])),
+      );
+      const side = (q: number): Buffer =>
+        b.constant(
+          "pair",
+          tensorOf(
+            "i32",
+            [pairs.length],
+            pairs.map((p) => p[q]!),
+          ),
+        );
       const [first, second] = [side(0), side(1)];
       const votes = b.temp("votes", "i32", [k.shape[0]!, D.int(c)]);
-      sumInto(b, votes, [D.int(pairs.length)], ([i, cls], [p]) => E.to("i32", E.eq(E.where(E.lt(0, load(scores, [i!, p!])), load(first, [p!]), load(second, [p!])), cls!)));
+      sumInto(b, votes, [D.int(pairs.length)], ([i, cls], [p]) =>
+        E.to("i32", E.eq(E.where(E.lt(0, load(scores, [i!, p!])), load(first, [p!]), load(second, [p!])), cls!)),
+      );
       const winner = b.temp("winner", "i32", [k.shape[0]!]);
       argInto(b, winner, [D.int(c)], true, false, ([i], [cls]) => load(votes, [i!, cls!]));
       b.map(b.output(0), ([i]) => labelOf(b, a, load(winner, [i!]), b.output(0).dtype));
@@ -431,5 +631,16 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
 });
 
 export const mlOps: readonly OpDef<Attrs>[] = [
-  LinearClassifier, LinearRegressor, Scaler, Binarizer, Imputer, Normalizer, FeatureVectorizer, OneHotEncoder, LabelEncoder, ZipMap, SVMRegressor, SVMClassifier,
+  LinearClassifier,
+  LinearRegressor,
+  Scaler,
+  Binarizer,
+  Imputer,
+  Normalizer,
+  FeatureVectorizer,
+  OneHotEncoder,
+  LabelEncoder,
+  ZipMap,
+  SVMRegressor,
+  SVMClassifier,
 ] as unknown as readonly OpDef<Attrs>[];

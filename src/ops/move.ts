@@ -1,12 +1,23 @@
 // Movement: which input element stands at each output position.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { type Expr, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type OpDef, op } from "../ir/opdef.ts";
 import { tensorType } from "../ir/types.ts";
-import { broadcastShapes, likeInput, loadBroadcast, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
+import {
+  broadcastShapes,
+  likeInput,
+  loadBroadcast,
+  noAttrs,
+  normalAxis,
+  onnx,
+  sameType,
+  shapeText,
+  tensor,
+} from "./common.ts";
 import { bindExtents, ceilDiv, countKnown, dimAt, intAt, toIndex } from "./ints.ts";
 
 export const Transpose: OpDef<{ perm?: readonly number[] }> = op({
@@ -21,15 +32,30 @@ export const Transpose: OpDef<{ perm?: readonly number[] }> = op({
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     const perm = a.perm ?? t.shape.map((_, k) => t.shape.length - 1 - k);
-    if (perm.length !== t.shape.length || new Set(perm).size !== perm.length || perm.some((p) => p < 0 || p >= perm.length)) ctx.fail(`perm [${perm.join(", ")}] is no permutation of rank ${t.shape.length}`);
-    return [tensorType(t.dtype, perm.map((p) => t.shape[p]!))];
+    if (
+      perm.length !== t.shape.length ||
+      new Set(perm).size !== perm.length ||
+      perm.some((p) => p < 0 || p >= perm.length)
+    )
+      ctx.fail(`perm [${perm.join(", ")}] is no permutation of rank ${t.shape.length}`);
+    return [
+      tensorType(
+        t.dtype,
+        perm.map((p) => t.shape[p]!),
+      ),
+    ];
   },
   body: {
     kind: "compute",
     compute: (b, n) => {
       const x = b.input(0);
       const perm = n.attrs.perm ?? x.shape.map((_, k) => x.shape.length - 1 - k);
-      b.map(b.output(0), (i) => load(x, x.shape.map((_, k) => i[perm.indexOf(k)]!)));
+      b.map(b.output(0), (i) =>
+        load(
+          x,
+          x.shape.map((_, k) => i[perm.indexOf(k)]!),
+        ),
+      );
     },
   },
 });
@@ -46,9 +72,22 @@ export const Concat: OpDef<{ axis: number }> = op({
     const axis = normalAxis(a.axis, first.shape.length, ctx);
     for (const t of ts) {
       sameType(first, t, ctx);
-      if (t.shape.length !== first.shape.length || t.shape.some((d, k) => k !== axis && d.kind === "int" && first.shape[k]!.kind === "int" && d !== first.shape[k])) ctx.fail(`shapes ${ts.map((s) => shapeText(s.shape)).join(", ")} do not concatenate along axis ${axis}`);
+      if (
+        t.shape.length !== first.shape.length ||
+        t.shape.some((d, k) => k !== axis && d.kind === "int" && first.shape[k]!.kind === "int" && d !== first.shape[k])
+      )
+        ctx.fail(`shapes ${ts.map((s) => shapeText(s.shape)).join(", ")} do not concatenate along axis ${axis}`);
     }
-    return [tensorType(first.dtype, first.shape.map((_, k) => (k === axis ? D.add(...ts.map((t) => t.shape[k]!)) : (ts.map((t) => t.shape[k]!).find((e) => e.kind === "int") ?? first.shape[k]!))))];
+    return [
+      tensorType(
+        first.dtype,
+        first.shape.map((_, k) =>
+          k === axis
+            ? D.add(...ts.map((t) => t.shape[k]!))
+            : (ts.map((t) => t.shape[k]!).find((e) => e.kind === "int") ?? first.shape[k]!),
+        ),
+      ),
+    ];
   },
   body: {
     kind: "compute",
@@ -58,7 +97,12 @@ export const Concat: OpDef<{ axis: number }> = op({
       let at: Dim = D.zero;
       n.inputs.forEach((_, k) => {
         const x = b.input(k);
-        const part = b.part(out, `${out.name}.part${k}`, x.shape.map((__, j) => (j === axis ? at : D.zero)), x.shape);
+        const part = b.part(
+          out,
+          `${out.name}.part${k}`,
+          x.shape.map((__, j) => (j === axis ? at : D.zero)),
+          x.shape,
+        );
         b.map(part, (i) => load(x, i));
         at = D.add(at, x.shape[axis]!);
       });
@@ -82,7 +126,12 @@ export const Shape: OpDef<{ start: number; end: number }> = op({
     compute: (b, n) => {
       const t = b.types.inputs[0];
       const dims = t?.kind === "tensor" ? shapeRange(t.tensor.shape, n.attrs) : [];
-      b.map(b.output(0), ([i]) => E.to("i64", dims.reduceRight<E.Expr>((rest, d, k) => E.where(E.eq(i!, k), E.ofDim(d), rest), E.i32(0))));
+      b.map(b.output(0), ([i]) =>
+        E.to(
+          "i64",
+          dims.reduceRight<E.Expr>((rest, d, k) => E.where(E.eq(i!, k), E.ofDim(d), rest), E.i32(0)),
+        ),
+      );
     },
   },
 });
@@ -131,15 +180,22 @@ export const Split: OpDef<SplitAttrs> = op<SplitAttrs>({
     const given = a.split ? a.split.length : x[1] ? countKnown(tensor(x, 1, ctx), ctx, "parts") : count;
     if (given !== count) ctx.fail(`${given} sizes for ${count} outputs`);
     const equal = a.ceil ? ceilDiv(d, count) : D.floordiv(d, D.int(count));
-    if (!a.split && !x[1] && !a.ceil && d.kind === "int" && d.value % count !== 0) ctx.fail(`axis ${axis} of extent ${d.value} does not divide into ${count} equal parts`);
+    if (!a.split && !x[1] && !a.ceil && d.kind === "int" && d.value % count !== 0)
+      ctx.fail(`axis ${axis} of extent ${d.value} does not divide into ${count} equal parts`);
     const sizes = Array.from({ length: count }, (_, k): Dim => {
       if (a.split) return D.int(a.split[k]!);
       if (x[1]) return dimAt(ctx.known(1), k) ?? ctx.fresh("split", 0, null);
       return a.ceil ? D.simplify(D.max(D.zero, D.min(equal, D.sub(d, D.mul(equal, D.int(k))))), ctx.ranges) : equal;
     });
     const total = D.add(...sizes);
-    if (total.kind === "int" && d.kind === "int" && total !== d) ctx.fail(`parts of ${total.value} elements in all for an axis of ${d.value}`);
-    return sizes.map((s) => tensorType(t.dtype, t.shape.map((e, k) => (k === axis ? s : e))));
+    if (total.kind === "int" && d.kind === "int" && total !== d)
+      ctx.fail(`parts of ${total.value} elements in all for an axis of ${d.value}`);
+    return sizes.map((s) =>
+      tensorType(
+        t.dtype,
+        t.shape.map((e, k) => (k === axis ? s : e)),
+      ),
+    );
   },
   body: {
     kind: "compute",
@@ -153,7 +209,13 @@ export const Split: OpDef<SplitAttrs> = op<SplitAttrs>({
         const offset = at;
         at = D.add(at, size);
         if (b.has(1) && !dimAt(b.known(1), k)) bindExtents(b, [size], [intAt(b, 1, k)]);
-        if (b.wants(k)) b.map(b.output(k), (i) => load(x, i.map((v, j) => (j === axis && offset !== D.zero ? E.add(v, E.ofDim(offset)) : v))));
+        if (b.wants(k))
+          b.map(b.output(k), (i) =>
+            load(
+              x,
+              i.map((v, j) => (j === axis && offset !== D.zero ? E.add(v, E.ofDim(offset)) : v)),
+            ),
+          );
       });
     },
   },
@@ -167,14 +229,21 @@ export const Expand: OpDef<Record<string, never>> = op({
   parse: noAttrs,
   infer: (x, _a, ctx) => {
     const t = tensor(x, 0, ctx);
-    const target = Array.from({ length: countKnown(tensor(x, 1, ctx), ctx, "target dims") }, (_, k) => dimAt(ctx.known(1), k));
+    const target = Array.from({ length: countKnown(tensor(x, 1, ctx), ctx, "target dims") }, (_, k) =>
+      dimAt(ctx.known(1), k),
+    );
     const rank = Math.max(t.shape.length, target.length);
-    return [tensorType(t.dtype, Array.from({ length: rank }, (_, k) => {
-      const want = k < rank - target.length ? D.one : target[k - (rank - target.length)]!;
-      const own = k < rank - t.shape.length ? D.one : t.shape[k - (rank - t.shape.length)]!;
-      if (want === null) return own.kind === "int" && own !== D.one ? own : ctx.fresh("expand", 0, null);
-      return broadcastShapes([[own], [want]], ctx)[0]!;
-    }))];
+    return [
+      tensorType(
+        t.dtype,
+        Array.from({ length: rank }, (_, k) => {
+          const want = k < rank - target.length ? D.one : target[k - (rank - target.length)]!;
+          const own = k < rank - t.shape.length ? D.one : t.shape[k - (rank - t.shape.length)]!;
+          if (want === null) return own.kind === "int" && own !== D.one ? own : ctx.fresh("expand", 0, null);
+          return broadcastShapes([[own], [want]], ctx)[0]!;
+        }),
+      ),
+    ];
   },
   body: {
     kind: "compute",
@@ -182,13 +251,17 @@ export const Expand: OpDef<Record<string, never>> = op({
       const [x, out] = [b.input(0), b.output(0)];
       const known = b.known(1);
       const count = b.types.inputs[1]?.kind === "tensor" ? D.known(b.types.inputs[1].tensor.shape[0] ?? D.one)! : 0;
-      bindExtents(b, out.shape, out.shape.map((_, k) => {
-        const at = k - (out.shape.length - count);
-        if (at < 0 || dimAt(known, at)) return null;
-        const own = x.shape[k - (out.shape.length - x.shape.length)] ?? D.one;
-        const want = intAt(b, 1, at);
-        return own === D.one ? want : E.where(E.eq(want, 1), E.ofDim(own), want);
-      }));
+      bindExtents(
+        b,
+        out.shape,
+        out.shape.map((_, k) => {
+          const at = k - (out.shape.length - count);
+          if (at < 0 || dimAt(known, at)) return null;
+          const own = x.shape[k - (out.shape.length - x.shape.length)] ?? D.one;
+          const want = intAt(b, 1, at);
+          return own === D.one ? want : E.where(E.eq(want, 1), E.ofDim(own), want);
+        }),
+      );
       b.map(out, (i) => loadBroadcast(x, i, out.shape));
     },
   },
@@ -203,15 +276,31 @@ export const Tile: OpDef<Record<string, never>> = op({
   infer: (x, _a, ctx) => {
     const t = tensor(x, 0, ctx);
     const repeats = t.shape.map((_, k) => dimAt(ctx.known(1), k));
-    return [tensorType(t.dtype, t.shape.map((d, k) => (repeats[k] ? D.mul(d, repeats[k]!) : ctx.fresh("tile", 0, null))))];
+    return [
+      tensorType(
+        t.dtype,
+        t.shape.map((d, k) => (repeats[k] ? D.mul(d, repeats[k]!) : ctx.fresh("tile", 0, null))),
+      ),
+    ];
   },
   body: {
     kind: "compute",
     compute: (b) => {
       const [x, out] = [b.input(0), b.output(0)];
       const known = b.known(1);
-      bindExtents(b, out.shape, x.shape.map((d, k) => (dimAt(known, k) ? null : E.mul(E.ofDim(d), intAt(b, 1, k)))));
-      b.map(out, (i) => load(x, i.map((v, k) => (x.shape[k] === D.one ? E.i32(0) : x.shape[k] === out.shape[k] ? v : E.floormod(v, E.ofDim(x.shape[k]!))))));
+      bindExtents(
+        b,
+        out.shape,
+        x.shape.map((d, k) => (dimAt(known, k) ? null : E.mul(E.ofDim(d), intAt(b, 1, k)))),
+      );
+      b.map(out, (i) =>
+        load(
+          x,
+          i.map((v, k) =>
+            x.shape[k] === D.one ? E.i32(0) : x.shape[k] === out.shape[k] ? v : E.floormod(v, E.ofDim(x.shape[k]!)),
+          ),
+        ),
+      );
     },
   },
 });
@@ -237,7 +326,8 @@ export const DepthToSpace: OpDef<{ size: number; mode: string }> = op({
       const s = n.attrs.size;
       b.map(out, ([m, c, y, w]) => {
         const block = E.add(E.mul(E.floormod(y!, s), s), E.floormod(w!, s));
-        const channel = n.attrs.mode === "CRD" ? E.add(E.mul(c!, s * s), block) : E.add(E.mul(block, E.ofDim(out.shape[1]!)), c!);
+        const channel =
+          n.attrs.mode === "CRD" ? E.add(E.mul(c!, s * s), block) : E.add(E.mul(block, E.ofDim(out.shape[1]!)), c!);
         return load(x, [m!, channel, E.floordiv(y!, s), E.floordiv(w!, s)]);
       });
     },
@@ -263,8 +353,16 @@ export const SpaceToDepth: OpDef<{ size: number; mode: string }> = op({
       const s = n.attrs.size;
       const c = E.ofDim(x.shape[1]!);
       b.map(out, ([m, k, y, w]) => {
-        const [block, channel] = n.attrs.mode === "CRD" ? [E.floormod(k!, s * s), E.floordiv(k!, s * s)] : [E.floordiv(k!, c), E.floormod(k!, c)];
-        return load(x, [m!, channel, E.add(E.mul(y!, s), E.floordiv(block, s)), E.add(E.mul(w!, s), E.floormod(block, s))]);
+        const [block, channel] =
+          n.attrs.mode === "CRD"
+            ? [E.floormod(k!, s * s), E.floordiv(k!, s * s)]
+            : [E.floordiv(k!, c), E.floormod(k!, c)];
+        return load(x, [
+          m!,
+          channel,
+          E.add(E.mul(y!, s), E.floordiv(block, s)),
+          E.add(E.mul(w!, s), E.floormod(block, s)),
+        ]);
       });
     },
   },
@@ -311,7 +409,10 @@ export const ReverseSequence: OpDef<{ time: number; batch: number }> = op({
       b.map(b.output(0), (i) => {
         const t = i[time]!;
         const len = toIndex(load(lens, [i[batch]!]));
-        return load(x, i.map((v, k) => (k === time ? E.where(E.lt(t, len), E.sub(E.sub(len, 1), t), t) : v)));
+        return load(
+          x,
+          i.map((v, k) => (k === time ? E.where(E.lt(t, len), E.sub(E.sub(len, 1), t), t) : v)),
+        );
       });
     },
   },
@@ -329,33 +430,64 @@ export const CenterCropPad: OpDef<{ axes?: readonly number[] }> = op<{ axes?: re
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     const axes = a.axes?.map((k) => normalAxis(k, t.shape.length, ctx));
-    return [tensorType(t.dtype, t.shape.map((d, k) => {
-      const at = axes ? axes.indexOf(k) : k;
-      return at < 0 ? d : (dimAt(ctx.known(1), at) ?? ctx.fresh("crop", 0, null));
-    }))];
+    return [
+      tensorType(
+        t.dtype,
+        t.shape.map((d, k) => {
+          const at = axes ? axes.indexOf(k) : k;
+          return at < 0 ? d : (dimAt(ctx.known(1), at) ?? ctx.fresh("crop", 0, null));
+        }),
+      ),
+    ];
   },
   body: {
     kind: "compute",
     compute: (b, n) => {
       const [x, out] = [b.input(0), b.output(0)];
       const axes = n.attrs.axes?.map((k) => (k < 0 ? k + x.shape.length : k)) ?? x.shape.map((_, k) => k);
-      bindExtents(b, out.shape, x.shape.map((_, k) => (axes.includes(k) ? intAt(b, 1, axes.indexOf(k)) : null)));
+      bindExtents(
+        b,
+        out.shape,
+        x.shape.map((_, k) => (axes.includes(k) ? intAt(b, 1, axes.indexOf(k)) : null)),
+      );
       // Cropping drops floor((d - s)/2) elements before, padding adds floor((s - d)/2).
       b.map(out, (i) => {
         const tests: Expr[] = [];
         const at = i.map((v, k) => {
           const [d, s] = [x.shape[k]!, out.shape[k]!];
           if (!axes.includes(k) || d === s) return v;
-          const p = E.add(v, E.ofDim(D.sub(D.max(D.zero, D.floordiv(D.sub(d, s), D.int(2))), D.max(D.zero, D.floordiv(D.sub(s, d), D.int(2))))));
+          const p = E.add(
+            v,
+            E.ofDim(
+              D.sub(D.max(D.zero, D.floordiv(D.sub(d, s), D.int(2))), D.max(D.zero, D.floordiv(D.sub(s, d), D.int(2)))),
+            ),
+          );
           tests.push(E.and(E.le(0, p), E.lt(p, E.ofDim(d))));
           return p;
         });
-        return tests.length === 0 ? load(x, at) : E.where(tests.reduce((p, q) => E.and(p, q)), load(x, at), E.constant(x.dtype, 0));
+        return tests.length === 0
+          ? load(x, at)
+          : E.where(
+              tests.reduce((p, q) => E.and(p, q)),
+              load(x, at),
+              E.constant(x.dtype, 0),
+            );
       });
     },
   },
 });
 
 export const moveOps: readonly OpDef<Attrs>[] = [
-  Transpose, Concat, Shape, Size, Split, Expand, Tile, DepthToSpace, SpaceToDepth, Trilu, ReverseSequence, CenterCropPad,
+  Transpose,
+  Concat,
+  Shape,
+  Size,
+  Split,
+  Expand,
+  Tile,
+  DepthToSpace,
+  SpaceToDepth,
+  Trilu,
+  ReverseSequence,
+  CenterCropPad,
 ] as unknown as readonly OpDef<Attrs>[];

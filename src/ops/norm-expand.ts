@@ -9,8 +9,8 @@ import { Range } from "./create.ts";
 import { Sqrt } from "./elementwise.ts";
 import { Expander } from "./expander.ts";
 import { Gather } from "./index-ops.ts";
-import { LayerNormalization, RMSNormalization } from "./norm.ts";
 import { Shape } from "./move.ts";
+import { LayerNormalization, RMSNormalization } from "./norm.ts";
 import { ReduceMean, ReduceSum } from "./reduce.ts";
 import { Unsqueeze } from "./view.ts";
 
@@ -33,7 +33,11 @@ export const BatchNormalization: OpDef<BatchAttrs> = op({
   infer: (x, _a, ctx): readonly ValueType[] => {
     const [t, mean, variance] = [tensor(x, 0, ctx), tensor(x, 3, ctx), tensor(x, 4, ctx)];
     if (t.shape.length < 2) ctx.fail(`BatchNormalization of ${shapeText(t.shape)}`);
-    const outputs = [tensorType(t.dtype, t.shape), tensorType(mean.dtype, mean.shape), tensorType(variance.dtype, variance.shape)];
+    const outputs = [
+      tensorType(t.dtype, t.shape),
+      tensorType(mean.dtype, mean.shape),
+      tensorType(variance.dtype, variance.shape),
+    ];
     // Before opset 14 two more outputs held the batch's own statistics; at inference none is computed.
     return [...outputs, ...outputs.slice(1)];
   },
@@ -41,7 +45,13 @@ export const BatchNormalization: OpDef<BatchAttrs> = op({
     kind: "expand",
     expand: (b, n) => {
       const e = new Expander(b);
-      const [x, scale, bias, mean, variance] = n.inputs as readonly ValueId[] as [ValueId, ValueId, ValueId, ValueId, ValueId];
+      const [x, scale, bias, mean, variance] = n.inputs as readonly ValueId[] as [
+        ValueId,
+        ValueId,
+        ValueId,
+        ValueId,
+        ValueId,
+      ];
       const rank = e.shape(x).length;
       const wide: DType = [x, scale, mean].some((v) => e.dtype(v) === "f64") ? "f64" : "f32";
       const over = Array.from({ length: rank }, (_, k) => k).filter((k) => k !== 1);
@@ -54,7 +64,10 @@ export const BatchNormalization: OpDef<BatchAttrs> = op({
         const batchVariance = e.one(ReduceMean, [e.mul(centered, centered)], { axes: over, keep: false, noop: false });
         const flatMean = e.one(ReduceMean, [own], { axes: over, keep: false, noop: false });
         const [keep, take] = [e.scalar(wide, n.attrs.momentum), e.scalar(wide, 1 - n.attrs.momentum)];
-        outputs.push(e.cast(e.add(e.mul(m, keep), e.mul(flatMean, take)), e.dtype(mean)), e.cast(e.add(e.mul(v, keep), e.mul(batchVariance, take)), e.dtype(variance)));
+        outputs.push(
+          e.cast(e.add(e.mul(m, keep), e.mul(flatMean, take)), e.dtype(mean)),
+          e.cast(e.add(e.mul(v, keep), e.mul(batchVariance, take)), e.dtype(variance)),
+        );
         [m, v] = [flatMean, batchVariance];
       } else outputs.push(mean, variance);
       const factor = e.div(e.cast(scale, wide), e.one(Sqrt, [e.add(v, e.scalar(wide, n.attrs.eps))], {}));
@@ -67,7 +80,11 @@ export const BatchNormalization: OpDef<BatchAttrs> = op({
   },
 });
 
-const microsoft = (type: string): { domain: string; type: string; since: readonly number[] } => ({ domain: "com.microsoft", type, since: [1] });
+const microsoft = (type: string): { domain: string; type: string; since: readonly number[] } => ({
+  domain: "com.microsoft",
+  type,
+  since: [1],
+});
 type SkipAttrs = { readonly eps: number };
 /** Inputs input, skip, gamma, then (not for the simplified form) beta, and bias; outputs the result, two statistics, and the sum. */
 function skipNorm(type: string, simplified: boolean): OpDef<SkipAttrs> {
@@ -80,7 +97,10 @@ function skipNorm(type: string, simplified: boolean): OpDef<SkipAttrs> {
     infer: (x, _a, ctx): readonly ValueType[] => {
       const t = tensor(x, 0, ctx);
       const same = tensorType(t.dtype, t.shape);
-      const stats = tensorType("f32", t.shape.map((d, k) => (k === t.shape.length - 1 ? D.one : d)));
+      const stats = tensorType(
+        "f32",
+        t.shape.map((d, k) => (k === t.shape.length - 1 ? D.one : d)),
+      );
       return [same, stats, stats, same];
     },
     body: {
@@ -131,13 +151,27 @@ export const EmbedLayerNormalization: OpDef<SkipAttrs & { maskIndex: boolean }> 
       sum = e.add(sum, rows(positions, position ?? e.one(Range, [e.scalar("i64", 0), length, e.scalar("i64", 1)], {})));
       const [segments, table] = [at(1), at(4)];
       if (segments !== null && table !== null) sum = e.add(sum, rows(table, segments));
-      const [y] = b.add(LayerNormalization, [sum, at(5), at(6)], { axis: -1, eps: n.attrs.eps, plain: false, stats: "f32" }, 1) as readonly [ValueId];
+      const [y] = b.add(
+        LayerNormalization,
+        [sum, at(5), at(6)],
+        { axis: -1, eps: n.attrs.eps, plain: false, stats: "f32" },
+        1,
+      ) as readonly [ValueId];
       const mask = n.attrs.maskIndex ? at(7) : null;
       const counted = e.cast(mask ?? ids, "i32");
-      const count = e.one(ReduceSum, [mask === null ? e.sub(counted, counted) : counted], { axes: [1], keep: false, noop: false });
+      const count = e.one(ReduceSum, [mask === null ? e.sub(counted, counted) : counted], {
+        axes: [1],
+        keep: false,
+        noop: false,
+      });
       return [y, count, sum];
     },
   },
 });
 
-export const normExpandOps: readonly OpDef<Attrs>[] = [BatchNormalization, SkipLayerNormalization, SkipSimplifiedLayerNormalization, EmbedLayerNormalization] as unknown as readonly OpDef<Attrs>[];
+export const normExpandOps: readonly OpDef<Attrs>[] = [
+  BatchNormalization,
+  SkipLayerNormalization,
+  SkipSimplifiedLayerNormalization,
+  EmbedLayerNormalization,
+] as unknown as readonly OpDef<Attrs>[];

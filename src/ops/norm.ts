@@ -1,6 +1,7 @@
 // Softmax and its kin, and normalisations.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -14,7 +15,11 @@ const accuracy: Accuracy = { kind: "rtol", r: 1e-5 };
 
 /** Since opset 13 along one axis; before, over all axes from `axis` on as if they were one. */
 type SoftAttrs = { readonly axis: number; readonly flat: boolean };
-function softOp(type: string, how: Accuracy, lower: (b: TeBuilder, x: Buffer, out: Buffer, axes: readonly number[]) => void): OpDef<SoftAttrs> {
+function softOp(
+  type: string,
+  how: Accuracy,
+  lower: (b: TeBuilder, x: Buffer, out: Buffer, axes: readonly number[]) => void,
+): OpDef<SoftAttrs> {
   return op<SoftAttrs>({
     name: type,
     onnx: [onnx(type, 1, 11, 13)],
@@ -32,7 +37,9 @@ function softOp(type: string, how: Accuracy, lower: (b: TeBuilder, x: Buffer, ou
         const x = b.input(0);
         const rank = x.shape.length;
         const axis = n.attrs.axis < 0 ? n.attrs.axis + rank : n.attrs.axis;
-        const axes = n.attrs.flat ? Array.from({ length: rank - axis }, (_, k) => axis + k).filter((k, j) => j === 0 || x.shape[k] !== D.one) : [axis];
+        const axes = n.attrs.flat
+          ? Array.from({ length: rank - axis }, (_, k) => axis + k).filter((k, j) => j === 0 || x.shape[k] !== D.one)
+          : [axis];
         lower(b, x, b.output(0), axes);
       },
     },
@@ -41,7 +48,13 @@ function softOp(type: string, how: Accuracy, lower: (b: TeBuilder, x: Buffer, ou
 /** The largest element over `axes`, in a buffer without them. */
 function largestOver(b: TeBuilder, x: Buffer, axes: readonly number[], result: (s: Expr) => Expr = (s) => s): Buffer {
   const out = b.temp(`${x.name}.max`, wide(x.dtype), reducedShape(x.shape, axes, false));
-  maxInto(b, out, axes.map((k) => x.shape[k]!), (i, r) => E.to(out.dtype, load(x, inputIndex(i, r, axes, x.shape.length, false))), result);
+  maxInto(
+    b,
+    out,
+    axes.map((k) => x.shape[k]!),
+    (i, r) => E.to(out.dtype, load(x, inputIndex(i, r, axes, x.shape.length, false))),
+    result,
+  );
   return out;
 }
 const without = (i: readonly Expr[], axes: readonly number[]): Expr[] => i.filter((_, k) => !axes.includes(k));
@@ -53,7 +66,13 @@ export function softmaxInto(b: TeBuilder, x: Buffer, out: Buffer, axes: readonly
   const e = b.temp(`${x.name}.exp`, t, x.shape);
   b.map(e, (i) => E.unary("exp", E.sub(E.to(t, load(x, i)), load(largest, without(i, axes)))));
   const scale = b.temp(`${x.name}.scale`, t, largest.shape);
-  sumInto(b, scale, axes.map((k) => x.shape[k]!), (i, r) => load(e, inputIndex(i, r, axes, x.shape.length, false)), (s) => (masked ? E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s)) : E.unary("recip", s)));
+  sumInto(
+    b,
+    scale,
+    axes.map((k) => x.shape[k]!),
+    (i, r) => load(e, inputIndex(i, r, axes, x.shape.length, false)),
+    (s) => (masked ? E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s)) : E.unary("recip", s)),
+  );
   b.map(out, (i) => E.to(out.dtype, E.mul(load(e, i), load(scale, without(i, axes)))));
 }
 export const Softmax: OpDef<SoftAttrs> = softOp("Softmax", accuracy, softmaxInto);
@@ -61,8 +80,15 @@ export const LogSoftmax: OpDef<SoftAttrs> = softOp("LogSoftmax", accuracy, (b, x
   const t = wide(x.dtype);
   const largest = largestOver(b, x, axes);
   const shift = b.temp(`${x.name}.shift`, t, largest.shape);
-  const terms = (i: readonly Expr[], r: readonly Expr[]): Expr => E.unary("exp", E.sub(E.to(t, load(x, inputIndex(i, r, axes, x.shape.length, false))), load(largest, i)));
-  sumInto(b, shift, axes.map((k) => x.shape[k]!), terms, (s, i) => E.add(E.unary("log", s), load(largest, i)));
+  const terms = (i: readonly Expr[], r: readonly Expr[]): Expr =>
+    E.unary("exp", E.sub(E.to(t, load(x, inputIndex(i, r, axes, x.shape.length, false))), load(largest, i)));
+  sumInto(
+    b,
+    shift,
+    axes.map((k) => x.shape[k]!),
+    terms,
+    (s, i) => E.add(E.unary("log", s), load(largest, i)),
+  );
   b.map(out, (i) => E.to(out.dtype, E.sub(E.to(t, load(x, i)), load(shift, without(i, axes)))));
 });
 /** 1 at the first largest element. */
@@ -71,16 +97,33 @@ export const Hardmax: OpDef<SoftAttrs> = softOp("Hardmax", { kind: "exact" }, (b
   const first = b.temp(`${x.name}.argmax`, "i32", reducedShape(x.shape, axes, false));
   argInto(b, first, extents, true, false, (i, r) => load(x, inputIndex(i, r, axes, x.shape.length, false)));
   b.map(out, (i) => {
-    const flat = axes.reduce<Expr>((acc, k, n) => (n === 0 ? i[k]! : E.add(E.mul(acc, ofDim(x.shape[k]!)), i[k]!)), E.i32(0));
+    const flat = axes.reduce<Expr>(
+      (acc, k, n) => (n === 0 ? i[k]! : E.add(E.mul(acc, ofDim(x.shape[k]!)), i[k]!)),
+      E.i32(0),
+    );
     return E.where(E.eq(flat, load(first, without(i, axes))), constant(out.dtype, 1), constant(out.dtype, 0));
   });
 });
 
 /** Mean and 1/sqrt(variance + eps) at each element of `shape`, over extents; at(i, r) is an element of x. */
-function moments(b: TeBuilder, x: Buffer, t: DType, shape: readonly Dim[], extents: readonly Dim[], eps: number, at: (i: readonly Expr[], r: readonly Expr[]) => Expr[]): { mean: Buffer; inverse: Buffer } {
+function moments(
+  b: TeBuilder,
+  x: Buffer,
+  t: DType,
+  shape: readonly Dim[],
+  extents: readonly Dim[],
+  eps: number,
+  at: (i: readonly Expr[], r: readonly Expr[]) => Expr[],
+): { mean: Buffer; inverse: Buffer } {
   const count = E.to(t, ofDim(D.product(extents)));
   const mean = b.temp(`${x.name}.mean`, t, shape);
-  sumInto(b, mean, extents, (i, r) => E.to(t, load(x, at(i, r))), (s) => E.div(s, count));
+  sumInto(
+    b,
+    mean,
+    extents,
+    (i, r) => E.to(t, load(x, at(i, r))),
+    (s) => E.div(s, count),
+  );
   const inverse = b.temp(`${x.name}.inverse`, t, shape);
   const squares = (i: readonly Expr[], r: readonly Expr[]): Expr => {
     const d = E.sub(E.to(t, load(x, at(i, r))), load(mean, i));
@@ -90,26 +133,44 @@ function moments(b: TeBuilder, x: Buffer, t: DType, shape: readonly Dim[], exten
   return { mean, inverse };
 }
 /** 1/sqrt(mean of squares + eps). */
-function rootMeanSquare(b: TeBuilder, x: Buffer, t: DType, shape: readonly Dim[], extents: readonly Dim[], eps: number, at: (i: readonly Expr[], r: readonly Expr[]) => Expr[]): Buffer {
+function rootMeanSquare(
+  b: TeBuilder,
+  x: Buffer,
+  t: DType,
+  shape: readonly Dim[],
+  extents: readonly Dim[],
+  eps: number,
+  at: (i: readonly Expr[], r: readonly Expr[]) => Expr[],
+): Buffer {
   const inverse = b.temp(`${x.name}.inverse`, t, shape);
   const squares = (i: readonly Expr[], r: readonly Expr[]): Expr => {
     const v = E.to(t, load(x, at(i, r)));
     return E.mul(v, v);
   };
-  sumInto(b, inverse, extents, squares, (s) => E.unary("recip", E.unary("sqrt", E.add(E.div(s, E.to(t, ofDim(D.product(extents)))), eps))));
+  sumInto(b, inverse, extents, squares, (s) =>
+    E.unary("recip", E.unary("sqrt", E.add(E.div(s, E.to(t, ofDim(D.product(extents)))), eps))),
+  );
   return inverse;
 }
 
 /** Normalises over all axes from `axis` on. plain: the root of the mean square alone, without a mean and a bias. */
 type LayerAttrs = { readonly axis: number; readonly eps: number; readonly plain: boolean; readonly stats: string };
 function parseLayer(plain: boolean): (n: RawNode) => LayerAttrs {
-  return (n) => ({ axis: n.int("axis", -1), eps: n.float("epsilon", 1e-5), plain, stats: n.dtype("stash_type", "f32") });
+  return (n) => ({
+    axis: n.int("axis", -1),
+    eps: n.float("epsilon", 1e-5),
+    plain,
+    stats: n.dtype("stash_type", "f32"),
+  });
 }
 function inferLayer(count: number): OpDef<LayerAttrs>["infer"] {
   return (x, a, ctx): readonly ValueType[] => {
     const [t, scale] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
     const axis = normalAxis(a.axis, t.shape.length, ctx);
-    const stats = tensorType(t.dtype === "f64" ? "f64" : (a.stats as DType), t.shape.map((d, k) => (k < axis ? d : D.one)));
+    const stats = tensorType(
+      t.dtype === "f64" ? "f64" : (a.stats as DType),
+      t.shape.map((d, k) => (k < axis ? d : D.one)),
+    );
     return [tensorType(isFloat(scale.dtype) ? scale.dtype : t.dtype, t.shape), stats, stats].slice(0, count);
   };
 }
@@ -132,22 +193,38 @@ function computeLayer(b: TeBuilder, a: LayerAttrs): void {
     const y = E.mul(z, E.to(t, loadBroadcast(scale, i, out.shape)));
     return E.to(out.dtype, !a.plain && b.has(2) ? E.add(y, E.to(t, loadBroadcast(b.input(2), i, out.shape))) : y);
   });
-  const stats: readonly (readonly [number, Buffer])[] = m ? [[1, m.mean], [2, m.inverse]] : [[1, factor]];
+  const stats: readonly (readonly [number, Buffer])[] = m
+    ? [
+        [1, m.mean],
+        [2, m.inverse],
+      ]
+    : [[1, factor]];
   for (const [k, from] of stats) {
-    if (b.types.outputs.length > k && b.wants(k)) b.map(b.output(k), (i) => E.to(b.output(k).dtype, load(from, i.slice(0, axis))));
+    if (b.types.outputs.length > k && b.wants(k))
+      b.map(b.output(k), (i) => E.to(b.output(k).dtype, load(from, i.slice(0, axis))));
   }
 }
 export const LayerNormalization: OpDef<LayerAttrs> = op({
   name: "LayerNormalization",
   onnx: [onnx("LayerNormalization", 17), { domain: "com.microsoft", type: "LayerNormalization", since: [1] }],
-  accuracy, effects: "none", parse: parseLayer(false), infer: inferLayer(3),
+  accuracy,
+  effects: "none",
+  parse: parseLayer(false),
+  infer: inferLayer(3),
   body: { kind: "compute", compute: (b, n) => computeLayer(b, n.attrs) },
 });
 /** onnxruntime's name, in both domains, gives 1/rms as a second output. */
 export const RMSNormalization: OpDef<LayerAttrs> = op({
   name: "RMSNormalization",
-  onnx: [onnx("RMSNormalization", 23), onnx("SimplifiedLayerNormalization", 1), { domain: "com.microsoft", type: "SimplifiedLayerNormalization", since: [1] }],
-  accuracy, effects: "none", parse: parseLayer(true), infer: inferLayer(2),
+  onnx: [
+    onnx("RMSNormalization", 23),
+    onnx("SimplifiedLayerNormalization", 1),
+    { domain: "com.microsoft", type: "SimplifiedLayerNormalization", since: [1] },
+  ],
+  accuracy,
+  effects: "none",
+  parse: parseLayer(true),
+  infer: inferLayer(2),
   body: { kind: "compute", compute: (b, n) => computeLayer(b, n.attrs) },
 });
 
@@ -157,11 +234,14 @@ function groupOp(type: string, since: readonly number[], parse: (n: RawNode) => 
   return op<GroupAttrs>({
     name: type,
     onnx: [onnx(type, ...since)],
-    accuracy, effects: "none", parse,
+    accuracy,
+    effects: "none",
+    parse,
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
       const c = t.shape[1];
-      if (t.shape.length < 2 || (a.groups > 0 && c?.kind === "int" && c.value % a.groups !== 0)) ctx.fail(`${a.groups} groups of the channels of ${shapeText(t.shape)}`);
+      if (t.shape.length < 2 || (a.groups > 0 && c?.kind === "int" && c.value % a.groups !== 0))
+        ctx.fail(`${a.groups} groups of the channels of ${shapeText(t.shape)}`);
       return likeInput(x, ctx);
     },
     body: {
@@ -174,7 +254,11 @@ function groupOp(type: string, since: readonly number[], parse: (n: RawNode) => 
         const size = D.floordiv(x.shape[1]!, groups);
         const spatial = x.shape.slice(2);
         const inGroup = size === D.one ? [] : [size];
-        const at = (i: readonly Expr[], r: readonly Expr[]): Expr[] => [i[0]!, size === D.one ? i[1]! : E.add(E.mul(i[1]!, ofDim(size)), r[0]!), ...r.slice(inGroup.length)];
+        const at = (i: readonly Expr[], r: readonly Expr[]): Expr[] => [
+          i[0]!,
+          size === D.one ? i[1]! : E.add(E.mul(i[1]!, ofDim(size)), r[0]!),
+          ...r.slice(inGroup.length),
+        ];
         const m = moments(b, x, t, [x.shape[0]!, groups], [...inGroup, ...spatial], n.attrs.eps, at);
         b.map(out, (i) => {
           const g = size === D.one ? i[1]! : E.floordiv(i[1]!, ofDim(size));
@@ -186,7 +270,11 @@ function groupOp(type: string, since: readonly number[], parse: (n: RawNode) => 
     },
   });
 }
-export const InstanceNormalization: OpDef<GroupAttrs> = groupOp("InstanceNormalization", [1, 6, 22], (n) => ({ groups: 0, eps: n.float("epsilon", 1e-5), perGroup: false }));
+export const InstanceNormalization: OpDef<GroupAttrs> = groupOp("InstanceNormalization", [1, 6, 22], (n) => ({
+  groups: 0,
+  eps: n.float("epsilon", 1e-5),
+  perGroup: false,
+}));
 export const GroupNormalization: OpDef<GroupAttrs> = groupOp("GroupNormalization", [18, 21], (n) => {
   n.has("stash_type");
   return { groups: n.int("num_groups"), eps: n.float("epsilon", 1e-5), perGroup: n.opset < 21 };
@@ -196,7 +284,8 @@ export const GroupNormalization: OpDef<GroupAttrs> = groupOp("GroupNormalization
 export const LpNormalization: OpDef<{ axis: number; p: number }> = op({
   name: "LpNormalization",
   onnx: [onnx("LpNormalization", 1, 22)],
-  accuracy, effects: "none",
+  accuracy,
+  effects: "none",
   parse: (n) => ({ axis: n.int("axis", -1), p: n.int("p", 2) }),
   infer: (x, a, ctx) => {
     normalAxis(a.axis, tensor(x, 0, ctx).shape.length, ctx);
@@ -211,7 +300,13 @@ export const LpNormalization: OpDef<{ axis: number; p: number }> = op({
       const factor = b.temp(`${x.name}.factor`, t, reducedShape(x.shape, [axis], false));
       const inverse = (s: Expr): Expr => E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s));
       const term = (v: Expr): Expr => (n.attrs.p === 1 ? E.unary("abs", v) : E.mul(v, v));
-      sumInto(b, factor, [x.shape[axis]!], (i, r) => term(E.to(t, load(x, inputIndex(i, r, [axis], x.shape.length, false)))), (s) => inverse(n.attrs.p === 1 ? s : E.unary("sqrt", s)));
+      sumInto(
+        b,
+        factor,
+        [x.shape[axis]!],
+        (i, r) => term(E.to(t, load(x, inputIndex(i, r, [axis], x.shape.length, false)))),
+        (s) => inverse(n.attrs.p === 1 ? s : E.unary("sqrt", s)),
+      );
       b.map(out, (i) => E.to(out.dtype, E.mul(E.to(t, load(x, i)), load(factor, without(i, [axis])))));
     },
   },
@@ -221,7 +316,8 @@ export const LpNormalization: OpDef<{ axis: number; p: number }> = op({
 export const MeanVarianceNormalization: OpDef<{ axes: readonly number[] }> = op({
   name: "MeanVarianceNormalization",
   onnx: [onnx("MeanVarianceNormalization", 9, 13)],
-  accuracy, effects: "none",
+  accuracy,
+  effects: "none",
   parse: (n) => ({ axes: n.ints("axes") ?? [0, 2, 3] }),
   infer: (x, a, ctx) => {
     for (const k of a.axes) normalAxis(k, tensor(x, 0, ctx).shape.length, ctx);
@@ -237,15 +333,27 @@ export const MeanVarianceNormalization: OpDef<{ axes: readonly number[] }> = op(
       const extents = axes.map((k) => x.shape[k]!);
       const shape = reducedShape(x.shape, axes, false);
       const count = E.to(t, ofDim(D.product(extents)));
-      const value = (i: readonly Expr[], r: readonly Expr[]): Expr => E.to(t, load(x, inputIndex(i, r, axes, rank, false)));
+      const value = (i: readonly Expr[], r: readonly Expr[]): Expr =>
+        E.to(t, load(x, inputIndex(i, r, axes, rank, false)));
       const mean = b.temp(`${x.name}.mean`, t, shape);
       sumInto(b, mean, extents, value, (s) => E.div(s, count));
       const inverse = b.temp(`${x.name}.inverse`, t, shape);
-      sumInto(b, inverse, extents, (i, r) => {
-        const d = E.sub(value(i, r), load(mean, i));
-        return E.mul(d, d);
-      }, (s) => E.unary("recip", E.add(E.unary("sqrt", E.div(s, count)), 1e-9)));
-      b.map(out, (i) => E.to(out.dtype, E.mul(E.sub(E.to(t, load(x, i)), load(mean, without(i, axes))), load(inverse, without(i, axes)))));
+      sumInto(
+        b,
+        inverse,
+        extents,
+        (i, r) => {
+          const d = E.sub(value(i, r), load(mean, i));
+          return E.mul(d, d);
+        },
+        (s) => E.unary("recip", E.add(E.unary("sqrt", E.div(s, count)), 1e-9)),
+      );
+      b.map(out, (i) =>
+        E.to(
+          out.dtype,
+          E.mul(E.sub(E.to(t, load(x, i)), load(mean, without(i, axes))), load(inverse, without(i, axes))),
+        ),
+      );
     },
   },
 });
@@ -254,8 +362,14 @@ export const MeanVarianceNormalization: OpDef<{ axes: readonly number[] }> = op(
 export const LRN: OpDef<{ alpha: number; beta: number; bias: number; size: number }> = op({
   name: "LRN",
   onnx: [onnx("LRN", 1, 13)],
-  accuracy, effects: "none",
-  parse: (n) => ({ alpha: n.float("alpha", 1e-4), beta: n.float("beta", 0.75), bias: n.float("bias", 1), size: n.int("size") }),
+  accuracy,
+  effects: "none",
+  parse: (n) => ({
+    alpha: n.float("alpha", 1e-4),
+    beta: n.float("beta", 0.75),
+    bias: n.float("bias", 1),
+    size: n.int("size"),
+  }),
   infer: (x, _a, ctx) => {
     if (tensor(x, 0, ctx).shape.length < 2) ctx.fail(`LRN of ${shapeText(tensor(x, 0, ctx).shape)}`);
     return likeInput(x, ctx);
@@ -267,23 +381,52 @@ export const LRN: OpDef<{ alpha: number; beta: number; bias: number; size: numbe
       const { alpha, beta, bias, size } = n.attrs;
       const t = wide(x.dtype);
       const before = Math.floor((size - 1) / 2);
-      const squares = b.temp(`${x.name}.squares`, t, x.shape.map((d, k) => (k === 1 ? D.add(d, D.int(size - 1)) : d)));
+      const squares = b.temp(
+        `${x.name}.squares`,
+        t,
+        x.shape.map((d, k) => (k === 1 ? D.add(d, D.int(size - 1)) : d)),
+      );
       b.map(squares, (i) => {
         const c = E.sub(i[1]!, before);
-        const v = E.to(t, load(x, i.map((e, k) => (k === 1 ? c : e))));
+        const v = E.to(
+          t,
+          load(
+            x,
+            i.map((e, k) => (k === 1 ? c : e)),
+          ),
+        );
         return E.where(E.and(E.le(0, c), E.lt(c, ofDim(x.shape[1]!))), E.mul(v, v), constant(t, 0));
       });
-      sumInto(b, out, [D.int(size)], (i, r) => load(squares, i.map((e, k) => (k === 1 ? E.add(e, r[0]!) : e))), (s, i) => {
-        const base = E.add(E.mul(s, alpha / size), bias);
-        // The usual exponent 3/4 by two square roots.
-        const root = E.unary("sqrt", base);
-        const divisor = beta === 0.75 ? E.mul(root, E.unary("sqrt", root)) : E.pow(base, constant(t, beta));
-        return E.div(E.to(t, load(x, i)), divisor);
-      });
+      sumInto(
+        b,
+        out,
+        [D.int(size)],
+        (i, r) =>
+          load(
+            squares,
+            i.map((e, k) => (k === 1 ? E.add(e, r[0]!) : e)),
+          ),
+        (s, i) => {
+          const base = E.add(E.mul(s, alpha / size), bias);
+          // The usual exponent 3/4 by two square roots.
+          const root = E.unary("sqrt", base);
+          const divisor = beta === 0.75 ? E.mul(root, E.unary("sqrt", root)) : E.pow(base, constant(t, beta));
+          return E.div(E.to(t, load(x, i)), divisor);
+        },
+      );
     },
   },
 });
 
 export const normOps: readonly OpDef<Attrs>[] = [
-  Softmax, LogSoftmax, Hardmax, LayerNormalization, RMSNormalization, InstanceNormalization, GroupNormalization, LpNormalization, MeanVarianceNormalization, LRN,
+  Softmax,
+  LogSoftmax,
+  Hardmax,
+  LayerNormalization,
+  RMSNormalization,
+  InstanceNormalization,
+  GroupNormalization,
+  LpNormalization,
+  MeanVarianceNormalization,
+  LRN,
 ] as unknown as readonly OpDef<Attrs>[];

@@ -1,6 +1,7 @@
 // Pools: max, average, Lp; global ones.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, load, lowest, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -10,16 +11,29 @@ import { noAttrs, onnx, shapeText, tensor } from "./common.ts";
 import { padded, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
 
 type PoolAttrs = WindowAttrs & { readonly includePad: boolean; readonly storageOrder: number; readonly p: number };
-const bug = (m: string): never => { throw new Error(m); };
-const axesOf = (a: WindowAttrs, x: readonly Dim[], fail: (m: string) => never): readonly WindowAxis[] => windowAxes(a, x.slice(2), a.kernel.map(D.int), fail);
+const bug = (m: string): never => {
+  throw new Error(m);
+};
+const axesOf = (a: WindowAttrs, x: readonly Dim[], fail: (m: string) => never): readonly WindowAxis[] =>
+  windowAxes(a, x.slice(2), a.kernel.map(D.int), fail);
 
-function pool(type: string, since: readonly number[], outputs: number, compute: (b: TeBuilder, axes: readonly WindowAxis[], a: PoolAttrs) => void): OpDef<PoolAttrs> {
+function pool(
+  type: string,
+  since: readonly number[],
+  outputs: number,
+  compute: (b: TeBuilder, axes: readonly WindowAxis[], a: PoolAttrs) => void,
+): OpDef<PoolAttrs> {
   return op<PoolAttrs>({
     name: type,
     onnx: [onnx(type, ...since)],
     accuracy: { kind: "rtol", r: 1e-6 },
     effects: "none",
-    parse: (n) => ({ ...parseWindow(n), includePad: n.int("count_include_pad", 0) !== 0, storageOrder: n.int("storage_order", 0), p: n.int("p", 2) }),
+    parse: (n) => ({
+      ...parseWindow(n),
+      includePad: n.int("count_include_pad", 0) !== 0,
+      storageOrder: n.int("storage_order", 0),
+      p: n.int("p", 2),
+    }),
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
       if (t.shape.length < 3) ctx.fail(`a pool of ${shapeText(t.shape)}`);
@@ -35,7 +49,12 @@ export const MaxPool: OpDef<PoolAttrs> = pool("MaxPool", [1, 8, 10, 11, 12, 22],
   const xp = padded(b, x, axes, lowest(x.dtype));
   const extents = axes.map((s) => s.kernel);
   b.reduce(out, extents, (i, r) => ({
-    state: [{ init: lowest(x.dtype), update: ([s]) => E.max(s!, load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)])) }],
+    state: [
+      {
+        init: lowest(x.dtype),
+        update: ([s]) => E.max(s!, load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)])),
+      },
+    ],
     merge: ([s], [t]) => [E.max(s!, t!)],
   }));
   if (!b.wants(1)) return;
@@ -51,7 +70,11 @@ export const MaxPool: OpDef<PoolAttrs> = pool("MaxPool", [1, 8, 10, 11, 12, 22],
     return {
       state: [
         { init: lowest(x.dtype), update: ([m]) => E.max(m!, value) },
-        { init: constant("i64", -1), update: ([m, k]) => E.where(E.or(E.lt(m!, value), E.and(E.lt(k!, 0), insideTest(inside, spatial))), E.to("i64", flat), k!) },
+        {
+          init: constant("i64", -1),
+          update: ([m, k]) =>
+            E.where(E.or(E.lt(m!, value), E.and(E.lt(k!, 0), insideTest(inside, spatial))), E.to("i64", flat), k!),
+        },
       ],
       result: ([, k]) => k!,
     };
@@ -64,17 +87,26 @@ function insideTest(at: readonly Expr[], shape: readonly Dim[]): Expr {
 export const AveragePool: OpDef<PoolAttrs> = pool("AveragePool", [1, 7, 10, 11, 19, 22], 1, (b, axes, a) => {
   const [x, out] = [b.input(0), b.output(0)];
   const xp = padded(b, x, axes, constant(x.dtype, 0));
-  b.reduce(out, axes.map((s) => s.kernel), (i, r) => ({
-    state: [{ init: constant(x.dtype, 0), update: ([s]) => E.add(s!, load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)])) }],
-    merge: ([s], [t]) => [E.add(s!, t!)],
-    result: ([s]) => {
-      const counts = axes.map((w, k) => windowCount(w, i[k + 2]!, a, k));
-      const fixed = counts.reduce((n: number | null, c) => (n !== null && typeof c === "number" ? n * c : null), 1);
-      if (fixed !== null) return E.div(s!, fixed);
-      const n = counts.map((c) => (typeof c === "number" ? E.i32(c) : c)).reduce((p, q) => E.mul(p, q));
-      return E.div(s!, E.to(x.dtype, n));
-    },
-  }));
+  b.reduce(
+    out,
+    axes.map((s) => s.kernel),
+    (i, r) => ({
+      state: [
+        {
+          init: constant(x.dtype, 0),
+          update: ([s]) => E.add(s!, load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)])),
+        },
+      ],
+      merge: ([s], [t]) => [E.add(s!, t!)],
+      result: ([s]) => {
+        const counts = axes.map((w, k) => windowCount(w, i[k + 2]!, a, k));
+        const fixed = counts.reduce((n: number | null, c) => (n !== null && typeof c === "number" ? n * c : null), 1);
+        if (fixed !== null) return E.div(s!, fixed);
+        const n = counts.map((c) => (typeof c === "number" ? E.i32(c) : c)).reduce((p, q) => E.mul(p, q));
+        return E.div(s!, E.to(x.dtype, n));
+      },
+    }),
+  );
 });
 /**
  * How many elements of one axis of a window count: all of the kernel, or those inside the input. With count_include_pad the
@@ -99,17 +131,35 @@ function windowCount(a: WindowAxis, i: Expr, attrs: PoolAttrs, axis: number): Ex
 export const LpPool: OpDef<PoolAttrs> = pool("LpPool", [1, 2, 11, 18, 22], 1, (b, axes, a) => {
   const [x, out] = [b.input(0), b.output(0)];
   const xp = padded(b, x, axes, constant(x.dtype, 0));
-  b.reduce(out, axes.map((s) => s.kernel), (i, r) => ({
-    state: [{ init: constant(x.dtype, 0), update: ([s]) => E.add(s!, lpTerm(load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)]), a.p)) }],
-    merge: ([s], [t]) => [E.add(s!, t!)],
-    result: ([s]) => lpRoot(s!, a.p),
-  }));
+  b.reduce(
+    out,
+    axes.map((s) => s.kernel),
+    (i, r) => ({
+      state: [
+        {
+          init: constant(x.dtype, 0),
+          update: ([s]) => E.add(s!, lpTerm(load(xp, [i[0]!, i[1]!, ...windowIndex(axes, i.slice(2), r)]), a.p)),
+        },
+      ],
+      merge: ([s], [t]) => [E.add(s!, t!)],
+      result: ([s]) => lpRoot(s!, a.p),
+    }),
+  );
 });
-const lpTerm = (x: Expr, p: number): Expr => (p === 2 ? E.mul(x, x) : p === 1 ? E.unary("abs", x) : E.pow(E.unary("abs", x), p));
+const lpTerm = (x: Expr, p: number): Expr =>
+  p === 2 ? E.mul(x, x) : p === 1 ? E.unary("abs", x) : E.pow(E.unary("abs", x), p);
 const lpRoot = (s: Expr, p: number): Expr => (p === 2 ? E.unary("sqrt", s) : p === 1 ? s : E.pow(s, 1 / p));
 
 /** Over all spatial axes at once; they stay with extent 1. */
-function globalPool<A extends Attrs>(type: string, since: readonly number[], parse: OpDef<A>["parse"], init: (x: Expr) => E.Const, step: (s: Expr, x: Expr, a: A) => Expr, merge: (s: Expr, t: Expr) => Expr, result: (s: Expr, count: Expr, a: A) => Expr): OpDef<A> {
+function globalPool<A extends Attrs>(
+  type: string,
+  since: readonly number[],
+  parse: OpDef<A>["parse"],
+  init: (x: Expr) => E.Const,
+  step: (s: Expr, x: Expr, a: A) => Expr,
+  merge: (s: Expr, t: Expr) => Expr,
+  result: (s: Expr, count: Expr, a: A) => Expr,
+): OpDef<A> {
   return op<A>({
     name: type,
     onnx: [onnx(type, ...since)],
@@ -119,7 +169,12 @@ function globalPool<A extends Attrs>(type: string, since: readonly number[], par
     infer: (x, _a, ctx) => {
       const t = tensor(x, 0, ctx);
       if (t.shape.length < 2) ctx.fail(`a pool of ${shapeText(t.shape)}`);
-      return [tensorType(t.dtype, t.shape.map((d, k) => (k < 2 ? d : D.one)))];
+      return [
+        tensorType(
+          t.dtype,
+          t.shape.map((d, k) => (k < 2 ? d : D.one)),
+        ),
+      ];
     },
     body: {
       kind: "compute",
@@ -140,8 +195,26 @@ function globalPool<A extends Attrs>(type: string, since: readonly number[], par
 }
 const zero = (x: Expr): E.Const => constant(x.dtype, 0);
 export const poolOps: readonly OpDef<Attrs>[] = [
-  MaxPool, AveragePool, LpPool,
+  MaxPool,
+  AveragePool,
+  LpPool,
   globalPool("GlobalAveragePool", [1, 22], noAttrs, zero, E.add, E.add, (s, n) => E.div(s, n)),
-  globalPool("GlobalMaxPool", [1, 22], noAttrs, (x) => lowest(x.dtype), E.max, E.max, (s) => s),
-  globalPool("GlobalLpPool", [1, 2, 22], (n) => ({ p: n.int("p", 2) }), zero, (s, x, a) => E.add(s, lpTerm(x, a.p)), E.add, (s, _n, a) => lpRoot(s, a.p)),
+  globalPool(
+    "GlobalMaxPool",
+    [1, 22],
+    noAttrs,
+    (x) => lowest(x.dtype),
+    E.max,
+    E.max,
+    (s) => s,
+  ),
+  globalPool(
+    "GlobalLpPool",
+    [1, 2, 22],
+    (n) => ({ p: n.int("p", 2) }),
+    zero,
+    (s, x, a) => E.add(s, lpTerm(x, a.p)),
+    E.add,
+    (s, _n, a) => lpRoot(s, a.p),
+  ),
 ] as unknown as readonly OpDef<Attrs>[];

@@ -1,19 +1,24 @@
 // Quantisation: to and from small integers and floats; products and convolutions of quantised operands.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
-import { type DType, isFloat, tensorType, type TensorType } from "../ir/types.ts";
+import { type DType, isFloat, type TensorType, tensorType } from "../ir/types.ts";
 import { broadcastShapes, noAttrs, normalAxis, onnx, shapeText, tensor, wide } from "./common.ts";
 import { matmulFactors, matmulShapes, sumOfProducts, zeroPoint } from "./contract.ts";
 import { convAxes, convolve, convShape, parseConv } from "./conv.ts";
 import { maxInto, reduceInto } from "./reduce.ts";
 import { padded } from "./window.ts";
 
-export const microsoft = (type: string): { domain: string; type: string; since: readonly number[] } => ({ domain: "com.microsoft", type, since: [1] });
+export const microsoft = (type: string): { domain: string; type: string; since: readonly number[] } => ({
+  domain: "com.microsoft",
+  type,
+  since: [1],
+});
 
 /** Rounds v to the nearest integer (ties to even), adds the zero point and saturates to the type. */
 export function toQuantized(v: Expr, zero: Expr | null, to: DType): Expr {
@@ -41,15 +46,23 @@ const parseQuant = (n: RawNode): QuantAttrs => {
   return { axis: n.int("axis", 1), block: n.int("block_size", 0), ...to };
 };
 function checkScale(x: TensorType, scale: TensorType, a: QuantAttrs, ctx: InferCtx): void {
-  if (a.block > 0 ? scale.shape.length !== x.shape.length : scale.shape.length > 1) ctx.fail(`scales ${shapeText(scale.shape)} for ${shapeText(x.shape)}`);
+  if (a.block > 0 ? scale.shape.length !== x.shape.length : scale.shape.length > 1)
+    ctx.fail(`scales ${shapeText(scale.shape)} for ${shapeText(x.shape)}`);
   if (a.block > 0 || isPerAxis(scale.shape)) normalAxis(a.axis, x.shape.length, ctx);
 }
 const isPerAxis = (scale: readonly Dim[]): boolean => scale.length === 1 && scale[0] !== D.one;
 /** The element of a scale or zero point that belongs to element i. */
 function parameter(p: Buffer, i: readonly Expr[], a: QuantAttrs): Expr {
   const axis = a.axis < 0 ? a.axis + i.length : a.axis;
-  if (a.block > 0) return load(p, i.map((v, k) => (p.shape[k] === D.one ? i32(0) : k === axis ? E.floordiv(v, a.block) : v)));
-  return load(p, p.shape.map((d) => (d === D.one ? i32(0) : i[axis]!)));
+  if (a.block > 0)
+    return load(
+      p,
+      i.map((v, k) => (p.shape[k] === D.one ? i32(0) : k === axis ? E.floordiv(v, a.block) : v)),
+    );
+  return load(
+    p,
+    p.shape.map((d) => (d === D.one ? i32(0) : i[axis]!)),
+  );
 }
 
 export const QuantizeLinear: OpDef<QuantAttrs> = op({
@@ -124,30 +137,66 @@ export const DynamicQuantizeLinear: OpDef<Record<string, never>> = op({
 /** scale = range / 255 (1 for an empty range), zero = the u8 that stands for 0. */
 export function dynamicRange(b: TeBuilder, x: Buffer, scale: Buffer, zero: Buffer): void {
   const [low, high] = [b.temp(`${x.name}.min`, "f32", []), b.temp(`${x.name}.max`, "f32", [])];
-  maxInto(b, high, x.shape, (_, r) => load(x, r), (s) => E.max(s, 0));
-  reduceInto(b, low, x.shape, (_, r) => ({ state: [{ init: E.highest("f32"), update: ([s]) => E.min(s!, load(x, r)) }], merge: ([s], [t]) => [E.min(s!, t!)], result: ([s]) => E.min(s!, 0) }));
+  maxInto(
+    b,
+    high,
+    x.shape,
+    (_, r) => load(x, r),
+    (s) => E.max(s, 0),
+  );
+  reduceInto(b, low, x.shape, (_, r) => ({
+    state: [{ init: E.highest("f32"), update: ([s]) => E.min(s!, load(x, r)) }],
+    merge: ([s], [t]) => [E.min(s!, t!)],
+    result: ([s]) => E.min(s!, 0),
+  }));
   b.map(scale, () => {
     const s = E.div(E.sub(load(high, []), load(low, [])), 255);
     return E.where(E.eq(s, 0), constant("f32", 1), s);
   });
-  b.map(zero, () => E.to("u8", E.to("i32", E.max(E.min(E.unary("round", E.sub(0, E.div(load(low, []), load(scale, [])))), 255), 0))));
+  b.map(zero, () =>
+    E.to("u8", E.to("i32", E.max(E.min(E.unary("round", E.sub(0, E.div(load(low, []), load(scale, [])))), 255), 0))),
+  );
 }
 
 /** A scale for element i of a matrix operand: one for all, or one per row (column). */
 function scaleAt(p: Buffer, at: Expr): Expr {
-  return E.to("f32", load(p, p.shape.map((d) => (d === D.one ? i32(0) : at))));
+  return E.to(
+    "f32",
+    load(
+      p,
+      p.shape.map((d) => (d === D.one ? i32(0) : at)),
+    ),
+  );
 }
 /** The row and column of element i of a product; 0 where an operand is 1-d. */
 function rowAndColumn(x: Buffer, y: Buffer, i: readonly Expr[]): readonly [Expr, Expr] {
-  return [x.shape.length > 1 ? i[i.length - (y.shape.length > 1 ? 2 : 1)]! : i32(0), y.shape.length > 1 ? i[i.length - 1]! : i32(0)];
+  return [
+    x.shape.length > 1 ? i[i.length - (y.shape.length > 1 ? 2 : 1)]! : i32(0),
+    y.shape.length > 1 ? i[i.length - 1]! : i32(0),
+  ];
 }
 /** The sum of (x - zx)(y - zy) in i32. azp and bzp are positions of inputs. */
-function integerMatmul(b: TeBuilder, x: Buffer, y: Buffer, out: Buffer, azp: number, bzp: number, result: (s: Expr, i: readonly Expr[], row: Expr, column: Expr) => Expr): void {
-  sumOfProducts(b, out, [x.shape[x.shape.length - 1]!], (i, [k]) => {
-    const [p, q] = matmulFactors(x, y, i, k!, out.shape);
-    const [row, column] = rowAndColumn(x, y, i);
-    return [E.sub(E.to("i32", p), zeroPoint(b, azp, row)), E.sub(E.to("i32", q), zeroPoint(b, bzp, column))];
-  }, (s, i) => result(s, i, ...rowAndColumn(x, y, i)), "i32");
+function integerMatmul(
+  b: TeBuilder,
+  x: Buffer,
+  y: Buffer,
+  out: Buffer,
+  azp: number,
+  bzp: number,
+  result: (s: Expr, i: readonly Expr[], row: Expr, column: Expr) => Expr,
+): void {
+  sumOfProducts(
+    b,
+    out,
+    [x.shape[x.shape.length - 1]!],
+    (i, [k]) => {
+      const [p, q] = matmulFactors(x, y, i, k!, out.shape);
+      const [row, column] = rowAndColumn(x, y, i);
+      return [E.sub(E.to("i32", p), zeroPoint(b, azp, row)), E.sub(E.to("i32", q), zeroPoint(b, bzp, column))];
+    },
+    (s, i) => result(s, i, ...rowAndColumn(x, y, i)),
+    "i32",
+  );
 }
 export const QLinearMatMul: OpDef<Record<string, never>> = op({
   name: "QLinearMatMul",
@@ -155,7 +204,12 @@ export const QLinearMatMul: OpDef<Record<string, never>> = op({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,
-  infer: (x, _a, ctx) => [tensorType(tensor(x, 7, ctx).dtype, matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 3, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape)],
+  infer: (x, _a, ctx) => [
+    tensorType(
+      tensor(x, 7, ctx).dtype,
+      matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 3, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape,
+    ),
+  ],
   body: {
     kind: "compute",
     compute: (b) => {
@@ -175,7 +229,12 @@ export const MatMulIntegerToFloat: OpDef<Record<string, never>> = op({
   accuracy: { kind: "rtol", r: 1e-6 },
   effects: "none",
   parse: noAttrs,
-  infer: (x, _a, ctx) => [tensorType(tensor(x, 2, ctx).dtype, matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 1, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape)],
+  infer: (x, _a, ctx) => [
+    tensorType(
+      tensor(x, 2, ctx).dtype,
+      matmulShapes(tensor(x, 0, ctx).shape, tensor(x, 1, ctx).shape, ctx, (s) => broadcastShapes(s, ctx)).shape,
+    ),
+  ],
   body: {
     kind: "compute",
     compute: (b) => {
@@ -201,18 +260,40 @@ export const QLinearConv: OpDef<ConvAttrs> = op({
     kind: "compute",
     compute: (b, n) => {
       const [x, w, out] = [b.input(0), b.input(3), b.output(0)];
-      const axes = convAxes(n.attrs, x.shape, w.shape, (m) => { throw new Error(m); });
+      const axes = convAxes(n.attrs, x.shape, w.shape, (m) => {
+        throw new Error(m);
+      });
       // Padding is real zero: the zero point. Subtracting it first makes it plain 0.
       const shifted = b.temp(`${x.name}.shifted`, "i32", x.shape);
       b.map(shifted, (i) => E.sub(E.to("i32", load(x, i)), zeroPoint(b, 2, i32(0))));
       const xp = padded(b, shifted, axes, constant("i32", 0));
-      convolve(b, xp, w, out, axes, n.attrs.group, (p, q, m) => [p, E.sub(E.to("i32", q), zeroPoint(b, 5, m))], (s, i) => {
-        const sum = b.has(8) ? E.add(s, load(b.input(8), [i[1]!])) : s;
-        const factor = E.div(E.mul(scaleAt(b.input(1), i32(0)), scaleAt(b.input(4), i[1]!)), scaleAt(b.input(6), i32(0)));
-        return toQuantized(E.mul(E.to("f32", sum), factor), zeroPoint(b, 7, i32(0)), out.dtype);
-      }, "i32");
+      convolve(
+        b,
+        xp,
+        w,
+        out,
+        axes,
+        n.attrs.group,
+        (p, q, m) => [p, E.sub(E.to("i32", q), zeroPoint(b, 5, m))],
+        (s, i) => {
+          const sum = b.has(8) ? E.add(s, load(b.input(8), [i[1]!])) : s;
+          const factor = E.div(
+            E.mul(scaleAt(b.input(1), i32(0)), scaleAt(b.input(4), i[1]!)),
+            scaleAt(b.input(6), i32(0)),
+          );
+          return toQuantized(E.mul(E.to("f32", sum), factor), zeroPoint(b, 7, i32(0)), out.dtype);
+        },
+        "i32",
+      );
     },
   },
 });
 
-export const quantOps: readonly OpDef<Attrs>[] = [QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, QLinearMatMul, MatMulIntegerToFloat, QLinearConv] as unknown as readonly OpDef<Attrs>[];
+export const quantOps: readonly OpDef<Attrs>[] = [
+  QuantizeLinear,
+  DequantizeLinear,
+  DynamicQuantizeLinear,
+  QLinearMatMul,
+  MatMulIntegerToFloat,
+  QLinearConv,
+] as unknown as readonly OpDef<Attrs>[];

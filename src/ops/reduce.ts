@@ -1,6 +1,7 @@
 // Reductions over axes: Reduce*, ArgMax, ArgMin, CumSum, CumProd.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, load, mulAdd, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -11,7 +12,12 @@ import { normalAxis, onnx, tensor, wide } from "./common.ts";
 import { knownInts, loweredInts } from "./ints.ts";
 
 /** A reduction at each element; over no axes it is one step. */
-export function reduceInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], f: (i: readonly Expr[], r: readonly Expr[]) => ReduceSpec): void {
+export function reduceInto(
+  b: TeBuilder,
+  out: Buffer,
+  extents: readonly Dim[],
+  f: (i: readonly Expr[], r: readonly Expr[]) => ReduceSpec,
+): void {
   if (extents.length > 0) return b.reduce(out, extents, f);
   b.map(out, (i) => {
     const spec = f(i, []);
@@ -20,16 +26,32 @@ export function reduceInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], f
   });
 }
 /** Sums `term` over extents, in f32 at least. */
-export function sumInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], term: (i: readonly Expr[], r: readonly Expr[]) => Expr, result: (s: Expr, i: readonly Expr[]) => Expr = (s) => s): void {
+export function sumInto(
+  b: TeBuilder,
+  out: Buffer,
+  extents: readonly Dim[],
+  term: (i: readonly Expr[], r: readonly Expr[]) => Expr,
+  result: (s: Expr, i: readonly Expr[]) => Expr = (s) => s,
+): void {
   reduceInto(b, out, extents, (i, r) => {
     const t = term(i, r);
     return { ...sumSpec((s) => E.add(s, t), t.dtype), result: ([s]) => E.to(out.dtype, result(s!, i)) };
   });
 }
-export function maxInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], term: (i: readonly Expr[], r: readonly Expr[]) => Expr, result: (s: Expr) => Expr = (s) => s): void {
+export function maxInto(
+  b: TeBuilder,
+  out: Buffer,
+  extents: readonly Dim[],
+  term: (i: readonly Expr[], r: readonly Expr[]) => Expr,
+  result: (s: Expr) => Expr = (s) => s,
+): void {
   reduceInto(b, out, extents, (i, r) => {
     const t = term(i, r);
-    return { state: [{ init: E.lowest(t.dtype), update: ([s]) => E.max(s!, t) }], merge: ([s], [u]) => [E.max(s!, u!)], result: ([s]) => E.to(out.dtype, result(s!)) };
+    return {
+      state: [{ init: E.lowest(t.dtype), update: ([s]) => E.max(s!, t) }],
+      merge: ([s], [u]) => [E.max(s!, u!)],
+      result: ([s]) => E.to(out.dtype, result(s!)),
+    };
   });
 }
 const sumSpec = (step: (s: Expr) => Expr, dtype: DType): ReduceSpec => ({
@@ -38,7 +60,13 @@ const sumSpec = (step: (s: Expr) => Expr, dtype: DType): ReduceSpec => ({
 });
 
 /** The index of an element of the input: reduced axes from r, in order, the others from i, which has them all (keep) or without. */
-export function inputIndex(i: readonly Expr[], r: readonly Expr[], axes: readonly number[], rank: number, keep: boolean): Expr[] {
+export function inputIndex(
+  i: readonly Expr[],
+  r: readonly Expr[],
+  axes: readonly number[],
+  rank: number,
+  keep: boolean,
+): Expr[] {
   let next = 0;
   return Array.from({ length: rank }, (_, k) => {
     const at = axes.indexOf(k);
@@ -55,10 +83,22 @@ function axesOf(given: readonly number[] | null | undefined, a: ReduceAttrs, ran
   if (given && given.length > 0) return [...new Set(given.map((k) => (k < 0 ? k + rank : k)))].sort((p, q) => p - q);
   return a.noop ? [] : Array.from({ length: rank }, (_, k) => k);
 }
-type Lowering = (b: TeBuilder, x: Buffer, out: Buffer, extents: readonly Dim[], at: (i: readonly Expr[], r: readonly Expr[]) => Expr[]) => void;
+type Lowering = (
+  b: TeBuilder,
+  x: Buffer,
+  out: Buffer,
+  extents: readonly Dim[],
+  at: (i: readonly Expr[], r: readonly Expr[]) => Expr[],
+) => void;
 
 /** axesInput: the opset since which the axes are an input. */
-function reduceOp(type: string, since: readonly number[], axesInput: number, accuracy: Accuracy, lower: Lowering): OpDef<ReduceAttrs> {
+function reduceOp(
+  type: string,
+  since: readonly number[],
+  axesInput: number,
+  accuracy: Accuracy,
+  lower: Lowering,
+): OpDef<ReduceAttrs> {
   return op<ReduceAttrs>({
     name: type,
     onnx: [onnx(type, ...since)],
@@ -66,7 +106,11 @@ function reduceOp(type: string, since: readonly number[], axesInput: number, acc
     effects: "none",
     parse: (n) => {
       const axes = n.opset < axesInput ? n.ints("axes") : undefined;
-      return { keep: n.int("keepdims", 1) !== 0, noop: n.int("noop_with_empty_axes", 0) !== 0, ...(axes ? { axes } : {}) };
+      return {
+        keep: n.int("keepdims", 1) !== 0,
+        noop: n.int("noop_with_empty_axes", 0) !== 0,
+        ...(axes ? { axes } : {}),
+      };
     },
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
@@ -80,55 +124,107 @@ function reduceOp(type: string, since: readonly number[], axesInput: number, acc
         const x = b.input(0);
         const rank = x.shape.length;
         const axes = axesOf(n.attrs.axes ?? loweredInts(b, 1), n.attrs, rank);
-        lower(b, x, b.output(0), axes.map((k) => x.shape[k]!), (i, r) => inputIndex(i, r, axes, rank, n.attrs.keep));
+        lower(
+          b,
+          x,
+          b.output(0),
+          axes.map((k) => x.shape[k]!),
+          (i, r) => inputIndex(i, r, axes, rank, n.attrs.keep),
+        );
       },
     },
   });
 }
 const sums: Accuracy = { kind: "rtol", r: 1e-5 };
 /** Sums of a function of each element. */
-const summing = (step: (s: Expr, x: Expr) => Expr, result: (s: Expr, count: Dim) => Expr = (s) => s): Lowering => (b, x, out, extents, at) =>
-  reduceInto(b, out, extents, (i, r) => {
-    const t = E.to(wide(x.dtype), load(x, at(i, r)));
-    return { ...sumSpec((s) => step(s, t), t.dtype), result: ([s]) => E.to(out.dtype, result(s!, D.product(extents))) };
-  });
+const summing =
+  (step: (s: Expr, x: Expr) => Expr, result: (s: Expr, count: Dim) => Expr = (s) => s): Lowering =>
+  (b, x, out, extents, at) =>
+    reduceInto(b, out, extents, (i, r) => {
+      const t = E.to(wide(x.dtype), load(x, at(i, r)));
+      return {
+        ...sumSpec((s) => step(s, t), t.dtype),
+        result: ([s]) => E.to(out.dtype, result(s!, D.product(extents))),
+      };
+    });
 const abs = (x: Expr): Expr => (x.dtype.startsWith("u") ? x : E.unary("abs", x));
 const square = (s: Expr, x: Expr): Expr => (isFloat(x.dtype) ? mulAdd(x, x, s) : E.add(s, E.mul(x, x)));
 /** A function of floats, on integers through f64. */
-const viaFloat = (f: (x: Expr) => Expr) => (x: Expr): Expr => (isFloat(x.dtype) ? f(x) : E.to(x.dtype, f(E.to("f64", x))));
+const viaFloat =
+  (f: (x: Expr) => Expr) =>
+  (x: Expr): Expr =>
+    isFloat(x.dtype) ? f(x) : E.to(x.dtype, f(E.to("f64", x)));
 const log = viaFloat((x) => E.unary("log", x));
-const mean = (s: Expr, n: Dim): Expr => (isFloat(s.dtype) ? E.div(s, E.to(s.dtype, ofDim(n))) : E.truncdiv(s, E.to(s.dtype, ofDim(n))));
+const mean = (s: Expr, n: Dim): Expr =>
+  isFloat(s.dtype) ? E.div(s, E.to(s.dtype, ofDim(n))) : E.truncdiv(s, E.to(s.dtype, ofDim(n)));
 
 /** The larger (smaller) of two: or, and for bools. */
-const bound = (largest: boolean): Lowering => (b, x, out, extents, at) => {
-  const better = (p: Expr, q: Expr): Expr => (x.dtype === "bool" ? (largest ? E.or : E.and)(p, q) : (largest ? E.max : E.min)(p, q));
-  reduceInto(b, out, extents, (i, r) => ({
-    state: [{ init: largest ? E.lowest(x.dtype) : E.highest(x.dtype), update: ([s]) => better(s!, load(x, at(i, r))) }],
-    merge: ([s], [t]) => [better(s!, t!)],
-  }));
-};
+const bound =
+  (largest: boolean): Lowering =>
+  (b, x, out, extents, at) => {
+    const better = (p: Expr, q: Expr): Expr =>
+      x.dtype === "bool" ? (largest ? E.or : E.and)(p, q) : (largest ? E.max : E.min)(p, q);
+    reduceInto(b, out, extents, (i, r) => ({
+      state: [
+        { init: largest ? E.lowest(x.dtype) : E.highest(x.dtype), update: ([s]) => better(s!, load(x, at(i, r))) },
+      ],
+      merge: ([s], [t]) => [better(s!, t!)],
+    }));
+  };
 const product: Lowering = (b, x, out, extents, at) =>
   reduceInto(b, out, extents, (i, r) => {
     const t = E.to(wide(x.dtype), load(x, at(i, r)));
-    return { state: [{ init: constant(t.dtype, 1), update: ([s]) => E.mul(s!, t) }], merge: ([s], [u]) => [E.mul(s!, u!)], result: ([s]) => E.to(out.dtype, s!) };
+    return {
+      state: [{ init: constant(t.dtype, 1), update: ([s]) => E.mul(s!, t) }],
+      merge: ([s], [u]) => [E.mul(s!, u!)],
+      result: ([s]) => E.to(out.dtype, s!),
+    };
   });
 /** log(sum(exp(x))) about the largest element; where that is infinite, about 0. */
 const logSumExp: Lowering = (b, x, out, extents, at) => {
   const t = isFloat(x.dtype) ? wide(x.dtype) : "f64";
   const largest = b.temp(`${x.name}.max`, t, out.shape);
-  maxInto(b, largest, extents, (i, r) => E.to(t, load(x, at(i, r))), (s) => E.where(E.eq(E.unary("abs", s), Infinity), constant(t, 0), s));
-  sumInto(b, out, extents, (i, r) => E.unary("exp", E.sub(E.to(t, load(x, at(i, r))), load(largest, i))), (s, i) => E.add(E.unary("log", s), load(largest, i)));
+  maxInto(
+    b,
+    largest,
+    extents,
+    (i, r) => E.to(t, load(x, at(i, r))),
+    (s) => E.where(E.eq(E.unary("abs", s), Infinity), constant(t, 0), s),
+  );
+  sumInto(
+    b,
+    out,
+    extents,
+    (i, r) => E.unary("exp", E.sub(E.to(t, load(x, at(i, r))), load(largest, i))),
+    (s, i) => E.add(E.unary("log", s), load(largest, i)),
+  );
 };
 
 export const ReduceSum: OpDef<ReduceAttrs> = reduceOp("ReduceSum", [1, 11, 13], 13, sums, summing(E.add));
 export const ReduceMean: OpDef<ReduceAttrs> = reduceOp("ReduceMean", [1, 11, 13, 18], 18, sums, summing(E.add, mean));
 const reductions: readonly OpDef<ReduceAttrs>[] = [
-  ReduceSum, ReduceMean,
+  ReduceSum,
+  ReduceMean,
   reduceOp("ReduceMax", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(true)),
   reduceOp("ReduceMin", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(false)),
   reduceOp("ReduceProd", [1, 11, 13, 18], 18, sums, product),
-  reduceOp("ReduceL1", [1, 11, 13, 18], 18, sums, summing((s, x) => E.add(s, abs(x)))),
-  reduceOp("ReduceL2", [1, 11, 13, 18], 18, sums, summing(square, viaFloat((s) => E.unary("sqrt", s)))),
+  reduceOp(
+    "ReduceL1",
+    [1, 11, 13, 18],
+    18,
+    sums,
+    summing((s, x) => E.add(s, abs(x))),
+  ),
+  reduceOp(
+    "ReduceL2",
+    [1, 11, 13, 18],
+    18,
+    sums,
+    summing(
+      square,
+      viaFloat((s) => E.unary("sqrt", s)),
+    ),
+  ),
   reduceOp("ReduceSumSquare", [1, 11, 13, 18], 18, sums, summing(square)),
   reduceOp("ReduceLogSum", [1, 11, 13, 18], 18, sums, summing(E.add, log)),
   reduceOp("ReduceLogSumExp", [1, 11, 13, 18], 18, sums, logSumExp),
@@ -136,7 +232,14 @@ const reductions: readonly OpDef<ReduceAttrs>[] = [
 
 type ArgAttrs = { readonly axis: number; readonly keep: boolean; readonly last: boolean };
 /** The index of the largest (smallest) element along extents, in row-major order; of equal ones the first, or the last. */
-export function argInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], largest: boolean, last: boolean, value: (i: readonly Expr[], r: readonly Expr[]) => Expr): void {
+export function argInto(
+  b: TeBuilder,
+  out: Buffer,
+  extents: readonly Dim[],
+  largest: boolean,
+  last: boolean,
+  value: (i: readonly Expr[], r: readonly Expr[]) => Expr,
+): void {
   b.reduce(out, extents, (i, r) => {
     const x = value(i, r);
     const flat = r.reduce<Expr>((acc, e, k) => (k === 0 ? e : E.add(E.mul(acc, ofDim(extents[k]!)), e)), E.i32(0));
@@ -145,7 +248,10 @@ export function argInto(b: TeBuilder, out: Buffer, extents: readonly Dim[], larg
     const takes = (m: Expr, at: Expr, y: Expr): Expr => E.or(E.lt(at, 0), last ? E.not(beats(m, y)) : beats(y, m));
     return {
       state: [
-        { init: largest ? E.lowest(x.dtype) : E.highest(x.dtype), update: ([m, at]) => E.where(takes(m!, at!, x), x, m!) },
+        {
+          init: largest ? E.lowest(x.dtype) : E.highest(x.dtype),
+          update: ([m, at]) => E.where(takes(m!, at!, x), x, m!),
+        },
         { init: constant("i32", -1), update: ([m, at]) => E.where(takes(m!, at!, x), flat, at!) },
       ],
       merge: ([m, at], [n, bt]) => {
@@ -164,7 +270,11 @@ function argOp(type: string, largest: boolean): OpDef<ArgAttrs> {
     onnx: [onnx(type, 1, 11, 12, 13)],
     accuracy: { kind: "exact" },
     effects: "none",
-    parse: (n) => ({ axis: n.int("axis", 0), keep: n.int("keepdims", 1) !== 0, last: n.int("select_last_index", 0) !== 0 }),
+    parse: (n) => ({
+      axis: n.int("axis", 0),
+      keep: n.int("keepdims", 1) !== 0,
+      last: n.int("select_last_index", 0) !== 0,
+    }),
     infer: (x, a, ctx): readonly ValueType[] => {
       const t = tensor(x, 0, ctx);
       return [tensorType("i64", reducedShape(t.shape, [normalAxis(a.axis, t.shape.length, ctx)], a.keep))];
@@ -175,7 +285,9 @@ function argOp(type: string, largest: boolean): OpDef<ArgAttrs> {
         const x = b.input(0);
         const rank = x.shape.length;
         const axis = n.attrs.axis < 0 ? n.attrs.axis + rank : n.attrs.axis;
-        argInto(b, b.output(0), [x.shape[axis]!], largest, n.attrs.last, (i, r) => load(x, inputIndex(i, r, [axis], rank, n.attrs.keep)));
+        argInto(b, b.output(0), [x.shape[axis]!], largest, n.attrs.last, (i, r) =>
+          load(x, inputIndex(i, r, [axis], rank, n.attrs.keep)),
+        );
       },
     },
   });
@@ -183,7 +295,12 @@ function argOp(type: string, largest: boolean): OpDef<ArgAttrs> {
 
 type CumulateAttrs = { readonly exclusive: boolean; readonly reverse: boolean };
 /** Running sums (products) along an axis; exclusive: without the element itself. */
-function cumulate(type: string, since: readonly number[], unit: number, join: (a: Expr, b: Expr) => Expr): OpDef<CumulateAttrs> {
+function cumulate(
+  type: string,
+  since: readonly number[],
+  unit: number,
+  join: (a: Expr, b: Expr) => Expr,
+): OpDef<CumulateAttrs> {
   return op<CumulateAttrs>({
     name: type,
     onnx: [onnx(type, ...since)],
@@ -210,7 +327,8 @@ function cumulate(type: string, since: readonly number[], unit: number, join: (a
         b.scan(run, axis, (i) => {
           const e = i[axis]!;
           const before = load<Expr>(run, at(i, E.sub(e, 1)));
-          if (n.attrs.exclusive) return E.where(E.eq(e, 0), constant(x.dtype, unit), join(before, source(i, E.sub(e, 1))));
+          if (n.attrs.exclusive)
+            return E.where(E.eq(e, 0), constant(x.dtype, unit), join(before, source(i, E.sub(e, 1))));
           return E.where(E.eq(e, 0), source(i, e), join(before, source(i, e)));
         });
         if (n.attrs.reverse) b.map(out, (i) => load(run, at(i, E.sub(last, i[axis]!))));
@@ -220,5 +338,9 @@ function cumulate(type: string, since: readonly number[], unit: number, join: (a
 }
 
 export const reduceOps: readonly OpDef<Attrs>[] = [
-  ...reductions, argOp("ArgMax", true), argOp("ArgMin", false), cumulate("CumSum", [11, 14], 0, E.add), cumulate("CumProd", [26], 1, E.mul),
+  ...reductions,
+  argOp("ArgMax", true),
+  argOp("ArgMin", false),
+  cumulate("CumSum", [11, 14], 0, E.add),
+  cumulate("CumProd", [26], 1, E.mul),
 ] as unknown as readonly OpDef<Attrs>[];

@@ -1,6 +1,7 @@
 // Fourier transforms as products with tables of sines, and windows. A table depends on sizes alone and folds where they are known.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -42,7 +43,17 @@ function circleTable(b: TeBuilder, t: DType, length: Dim): Buffer {
  * The factor of component j of input n for component c of output k, [n, j, k, c]: exp(-2 pi i n k / length), conjugate and scaled for the
  * inverse. A one-sided inverse counts the bins that have a mirror image twice, and gives the real part alone.
  */
-function fourierTable(b: TeBuilder, t: DType, inputs: Dim, parts: Dim, outputs: Dim, components: Dim, length: Dim, how: Transform, window: ((n: Expr) => Expr) | null): Buffer {
+function fourierTable(
+  b: TeBuilder,
+  t: DType,
+  inputs: Dim,
+  parts: Dim,
+  outputs: Dim,
+  components: Dim,
+  length: Dim,
+  how: Transform,
+  window: ((n: Expr) => Expr) | null,
+): Buffer {
   const table = b.temp("fourier", t, [inputs, parts, outputs, components]);
   const size = ofDim(length);
   const circle = circleTable(b, t, length);
@@ -67,16 +78,26 @@ export const DFT: OpDef<DftAttrs> = op<DftAttrs>({
   onnx: [onnx("DFT", 17, 20)],
   accuracy,
   effects: "none",
-  parse: (n) => ({ inverse: n.int("inverse", 0) !== 0, onesided: n.int("onesided", 0) !== 0, ...(n.opset < 20 ? { axis: n.int("axis", 1) } : {}) }),
+  parse: (n) => ({
+    inverse: n.int("inverse", 0) !== 0,
+    onesided: n.int("onesided", 0) !== 0,
+    ...(n.opset < 20 ? { axis: n.int("axis", 1) } : {}),
+  }),
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     const axis = normalAxis(a.axis ?? knownInts(x, 2, ctx, "the axis of a DFT")?.[0] ?? -2, t.shape.length, ctx);
     const parts = t.shape[t.shape.length - 1];
-    if (axis === t.shape.length - 1 || parts?.kind !== "int" || parts.value > 2) ctx.fail(`a DFT of ${shapeText(t.shape)} along axis ${axis}`);
+    if (axis === t.shape.length - 1 || parts?.kind !== "int" || parts.value > 2)
+      ctx.fail(`a DFT of ${shapeText(t.shape)} along axis ${axis}`);
     const length = x[1] ? (dimAt(ctx.known(1), 0) ?? ctx.fresh("dft", 0, null)) : defaultLength(t.shape[axis]!, a);
     const real = a.inverse && a.onesided;
     const bins = a.onesided && !a.inverse ? half(length) : length;
-    return [tensorType(t.dtype, t.shape.map((d, k) => (k === axis ? bins : k === t.shape.length - 1 ? D.int(real ? 1 : 2) : d)))];
+    return [
+      tensorType(
+        t.dtype,
+        t.shape.map((d, k) => (k === axis ? bins : k === t.shape.length - 1 ? D.int(real ? 1 : 2) : d)),
+      ),
+    ];
   },
   body: {
     kind: "compute",
@@ -97,14 +118,31 @@ export const DFT: OpDef<DftAttrs> = op<DftAttrs>({
         length = s.dim;
       }
       const total = length;
-      bindExtents(b, out.shape, out.shape.map((_, k) => (k === axis && b.has(1) ? (a.onesided && !a.inverse ? half(total) : total) : null)));
+      bindExtents(
+        b,
+        out.shape,
+        out.shape.map((_, k) => (k === axis && b.has(1) ? (a.onesided && !a.inverse ? half(total) : total) : null)),
+      );
       const inputs = D.min(x.shape[axis]!, a.inverse && a.onesided ? half(total) : total);
       const parts = x.shape[rank - 1]!;
       const table = fourierTable(b, t, inputs, parts, out.shape[axis]!, out.shape[rank - 1]!, total, a, null);
-      sumOfProducts(b, out, [inputs, parts], (i, [m, j]) => [
-        E.to(t, load(x, i.map((v, k) => (k === axis ? m! : k === rank - 1 ? j! : v)))),
-        load(table, [m!, j!, i[axis]!, i[rank - 1]!]),
-      ], (s) => E.to(out.dtype, s), t);
+      sumOfProducts(
+        b,
+        out,
+        [inputs, parts],
+        (i, [m, j]) => [
+          E.to(
+            t,
+            load(
+              x,
+              i.map((v, k) => (k === axis ? m! : k === rank - 1 ? j! : v)),
+            ),
+          ),
+          load(table, [m!, j!, i[axis]!, i[rank - 1]!]),
+        ],
+        (s) => E.to(out.dtype, s),
+        t,
+      );
     },
   },
 });
@@ -122,26 +160,53 @@ export const STFT: OpDef<{ onesided: boolean }> = op({
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     if (t.shape.length < 2 || t.shape.length > 3) ctx.fail(`an STFT of ${shapeText(t.shape)}`);
-    const frame = frameLength(x[2]?.kind === "tensor" ? x[2].tensor.shape : null, x[3] ? dimAt(ctx.known(3), 0) : null, t.shape[1]!);
+    const frame = frameLength(
+      x[2]?.kind === "tensor" ? x[2].tensor.shape : null,
+      x[3] ? dimAt(ctx.known(3), 0) : null,
+      t.shape[1]!,
+    );
     const step = dimAt(ctx.known(1), 0);
     if (!frame || !step) return ctx.fail("the frame's length and step must be known at compile time");
-    return [tensorType(t.dtype, [t.shape[0]!, frames(t.shape[1]!, frame, step), a.onesided ? half(frame) : frame, D.int(2)])];
+    return [
+      tensorType(t.dtype, [t.shape[0]!, frames(t.shape[1]!, frame, step), a.onesided ? half(frame) : frame, D.int(2)]),
+    ];
   },
   body: {
     kind: "compute",
     compute: (b, n) => {
       const [x, out] = [b.input(0), b.output(0)];
       const t = wide(x.dtype);
-      const frame = frameLength(b.has(2) ? b.input(2).shape : null, b.has(3) ? dimAt(b.known(3), 0) : null, x.shape[1]!)!;
+      const frame = frameLength(
+        b.has(2) ? b.input(2).shape : null,
+        b.has(3) ? dimAt(b.known(3), 0) : null,
+        x.shape[1]!,
+      )!;
       const step = ofDim(dimAt(b.known(1), 0)!);
       const complex = x.shape.length === 3;
       const parts = complex ? x.shape[2]! : D.one;
       const window = b.has(2) ? (m: Expr): Expr => E.to(t, load(b.input(2), [m])) : null;
-      const table = fourierTable(b, t, frame, parts, out.shape[2]!, D.int(2), frame, { inverse: false, onesided: n.attrs.onesided }, window);
-      sumOfProducts(b, out, [frame, parts], ([batch, f, k, c], [m, j]) => {
-        const at = E.add(E.mul(f!, step), m!);
-        return [E.to(t, load(x, complex ? [batch!, at, j!] : [batch!, at])), load(table, [m!, j!, k!, c!])];
-      }, (s) => E.to(out.dtype, s), t);
+      const table = fourierTable(
+        b,
+        t,
+        frame,
+        parts,
+        out.shape[2]!,
+        D.int(2),
+        frame,
+        { inverse: false, onesided: n.attrs.onesided },
+        window,
+      );
+      sumOfProducts(
+        b,
+        out,
+        [frame, parts],
+        ([batch, f, k, c], [m, j]) => {
+          const at = E.add(E.mul(f!, step), m!);
+          return [E.to(t, load(x, complex ? [batch!, at, j!] : [batch!, at])), load(table, [m!, j!, k!, c!])];
+        },
+        (s) => E.to(out.dtype, s),
+        t,
+      );
     },
   },
 });
@@ -170,9 +235,13 @@ function windowOp(type: string, c: readonly number[]): OpDef<WindowAttrs> {
         bindExtents(b, out.shape, [intAt(b, 0)]);
         const period = ofDim(n.attrs.periodic ? out.shape[0]! : D.sub(out.shape[0]!, D.one));
         b.map(out, ([i]) => {
-          const turn = (k: number): Expr => E.mul(E.div(E.to(t, E.floormod(E.mul(i!, k), period)), E.to(t, period)), 2 * Math.PI);
+          const turn = (k: number): Expr =>
+            E.mul(E.div(E.to(t, E.floormod(E.mul(i!, k), period)), E.to(t, period)), 2 * Math.PI);
           const terms = c.slice(1).map((f, k) => E.mul(E.unary("cos", turn(k + 1)), f));
-          return E.to(out.dtype, terms.reduce((p, q) => E.add(p, q), constant(t, c[0]!)));
+          return E.to(
+            out.dtype,
+            terms.reduce((p, q) => E.add(p, q), constant(t, c[0]!)),
+          );
         });
       },
     },
@@ -187,7 +256,9 @@ export const MelWeightMatrix: OpDef<{ to: string }> = op({
   effects: "none",
   parse: (n: RawNode) => ({ to: n.dtype("output_datatype", "f32") as string }),
   infer: (_x, a, ctx: InferCtx) => {
-    const [bands, length] = melParameters((k) => numberAt(ctx.known(k), 0)) ?? ctx.fail("the parameters of a mel matrix must be known at compile time");
+    const [bands, length] =
+      melParameters((k) => numberAt(ctx.known(k), 0)) ??
+      ctx.fail("the parameters of a mel matrix must be known at compile time");
     return [tensorType(a.to as DType, [D.int(Math.floor(length / 2) + 1), D.int(bands)])];
   },
   body: {
@@ -215,7 +286,9 @@ function melWeights(bands: number, length: number, rate: number, low: number, hi
   const rows = Array.from({ length: Math.floor(length / 2) + 1 }, () => new Array<number>(bands).fill(0));
   for (let k = 0; k < bands; k++) {
     const [from, center, to] = [bin(k), bin(k + 1), bin(k + 2)];
-    const put = (j: number, x: number): void => { if (rows[j]) rows[j][k] = x; };
+    const put = (j: number, x: number): void => {
+      if (rows[j]) rows[j][k] = x;
+    };
     if (from === center) put(center, 1);
     for (let j = from; j <= center && from < center; j++) put(j, (j - from) / (center - from));
     for (let j = center; j < to; j++) put(j, (to - j) / (to - center));
@@ -224,5 +297,10 @@ function melWeights(bands: number, length: number, rate: number, low: number, hi
 }
 
 export const signalOps: readonly OpDef<Attrs>[] = [
-  DFT, STFT, MelWeightMatrix, windowOp("HannWindow", [0.5, -0.5]), windowOp("HammingWindow", [25 / 46, -21 / 46]), windowOp("BlackmanWindow", [0.42, -0.5, 0.08]),
+  DFT,
+  STFT,
+  MelWeightMatrix,
+  windowOp("HannWindow", [0.5, -0.5]),
+  windowOp("HammingWindow", [25 / 46, -21 / 46]),
+  windowOp("BlackmanWindow", [0.42, -0.5, 0.08]),
 ] as unknown as readonly OpDef<Attrs>[];

@@ -1,6 +1,7 @@
 // Slice and Pad.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, load, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -8,17 +9,53 @@ import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type T
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
 import { normalAxis, onnx, shapeText, tensor } from "./common.ts";
-import { bindExtents, ceilDiv, countKnown, dimAt, intAt, isFar, knownInts, loweredInts, numberAt, scalarOf } from "./ints.ts";
+import {
+  bindExtents,
+  ceilDiv,
+  countKnown,
+  dimAt,
+  intAt,
+  isFar,
+  knownInts,
+  loweredInts,
+  numberAt,
+  scalarOf,
+} from "./ints.ts";
 
-type SliceAttrs = { readonly starts?: readonly number[]; readonly ends?: readonly number[]; readonly axes?: readonly number[] };
+type SliceAttrs = {
+  readonly starts?: readonly number[];
+  readonly ends?: readonly number[];
+  readonly axes?: readonly number[];
+};
 /** One sliced axis. start, end: as written, null when known only during the run. */
-type SliceAxis = { readonly axis: number; readonly which: number; readonly start: Dim | null; readonly end: Dim | null; readonly step: number };
+type SliceAxis = {
+  readonly axis: number;
+  readonly which: number;
+  readonly start: Dim | null;
+  readonly end: Dim | null;
+  readonly step: number;
+};
 
-function sliceAxes(a: SliceAttrs, rank: number, count: number, starts: PartialTensor | null, ends: PartialTensor | null, axes: readonly number[] | null, steps: readonly number[] | null): readonly SliceAxis[] {
+function sliceAxes(
+  a: SliceAttrs,
+  rank: number,
+  count: number,
+  starts: PartialTensor | null,
+  ends: PartialTensor | null,
+  axes: readonly number[] | null,
+  steps: readonly number[] | null,
+): readonly SliceAxis[] {
   return Array.from({ length: count }, (_, k) => {
     const axis = (axes ?? a.axes)?.[k] ?? k;
-    const at = (list: readonly number[] | undefined, p: PartialTensor | null): Dim | null => dimAt(list ? { dims: [count], elements: list.map(D.int) } : p, k);
-    return { axis: axis < 0 ? axis + rank : axis, which: k, start: at(a.starts, starts), end: at(a.ends, ends), step: steps?.[k] ?? 1 };
+    const at = (list: readonly number[] | undefined, p: PartialTensor | null): Dim | null =>
+      dimAt(list ? { dims: [count], elements: list.map(D.int) } : p, k);
+    return {
+      axis: axis < 0 ? axis + rank : axis,
+      which: k,
+      start: at(a.starts, starts),
+      end: at(a.ends, ends),
+      step: steps?.[k] ?? 1,
+    };
   });
 }
 /** A position counted from the end when negative, for extent d. A position past everything becomes the extent itself. */
@@ -39,7 +76,10 @@ function sizeOf(s: SliceAxis, d: Dim, ranges: D.Ranges): Dim | null {
   const start = startOf(s, d, ranges);
   if (start === null || s.end === null) return null;
   const end = fromStart(s.end, d, ranges);
-  const span = s.step > 0 ? D.sub(D.min(end, d), start) : D.sub(start, isFar(s.end) && D.known(s.end)! < 0 ? D.int(-1) : D.max(end, D.int(-1)));
+  const span =
+    s.step > 0
+      ? D.sub(D.min(end, d), start)
+      : D.sub(start, isFar(s.end) && D.known(s.end)! < 0 ? D.int(-1) : D.max(end, D.int(-1)));
   return D.simplify(D.max(D.zero, ceilDiv(D.simplify(span, ranges), Math.abs(s.step))), ranges);
 }
 /** The same at run time, for positions that are loaded; they are within +-2^29. */
@@ -77,10 +117,15 @@ export const Slice: OpDef<SliceAttrs> = op<SliceAttrs>({
       normalAxis(s.axis, t.shape.length, ctx);
       if (s.step === 0) ctx.fail("a step is 0");
     }
-    return [tensorType(t.dtype, t.shape.map((d, k) => {
-      const s = sliced.find((e) => e.axis === k);
-      return s ? (sizeOf(s, d, ctx.ranges) ?? ctx.fresh("slice", 0, null)) : d;
-    }))];
+    return [
+      tensorType(
+        t.dtype,
+        t.shape.map((d, k) => {
+          const s = sliced.find((e) => e.axis === k);
+          return s ? (sizeOf(s, d, ctx.ranges) ?? ctx.fresh("slice", 0, null)) : d;
+        }),
+      ),
+    ];
   },
   body: {
     kind: "compute",
@@ -90,19 +135,28 @@ export const Slice: OpDef<SliceAttrs> = op<SliceAttrs>({
       const count = a.starts?.length ?? D.known(b.input(1).shape[0] ?? D.one)!;
       const sliced = sliceAxes(a, x.shape.length, count, b.known(1), b.known(2), loweredInts(b, 3), loweredInts(b, 4));
       const at = x.shape.map((_, k) => sliced.find((e) => e.axis === k));
-      bindExtents(b, out.shape, at.map((s, k) => {
-        if (!s) return null;
-        const d = x.shape[k]!;
-        return sizeOf(s, d, sizes) ?? runtimeSize(s, d, position(b, s, 1), position(b, s, 2));
-      }));
-      b.map(out, (i) => load(x, i.map((v, k) => {
-        const s = at[k];
-        if (!s) return v;
-        const start = startOf(s, x.shape[k]!, sizes);
-        const step = s.step === 1 ? v : E.mul(v, s.step);
-        if (start === D.zero) return step;
-        return E.add(step, start ? ofDim(start) : runtimeStart(s, x.shape[k]!, position(b, s, 1)));
-      })));
+      bindExtents(
+        b,
+        out.shape,
+        at.map((s, k) => {
+          if (!s) return null;
+          const d = x.shape[k]!;
+          return sizeOf(s, d, sizes) ?? runtimeSize(s, d, position(b, s, 1), position(b, s, 2));
+        }),
+      );
+      b.map(out, (i) =>
+        load(
+          x,
+          i.map((v, k) => {
+            const s = at[k];
+            if (!s) return v;
+            const start = startOf(s, x.shape[k]!, sizes);
+            const step = s.step === 1 ? v : E.mul(v, s.step);
+            if (start === D.zero) return step;
+            return E.add(step, start ? ofDim(start) : runtimeStart(s, x.shape[k]!, position(b, s, 1)));
+          }),
+        ),
+      );
     },
   },
 });
@@ -113,8 +167,18 @@ function position(b: TeBuilder, s: SliceAxis, input: 1 | 2): Expr {
 
 type PadAttrs = { readonly mode: string; readonly value?: number; readonly pads?: readonly number[] };
 /** Elements before and after each axis (null: not known at compile time) and where they stand in the input of pads. */
-type PadAxis = { readonly before: Dim | null; readonly after: Dim | null; readonly which: number | null; readonly count: number };
-function padAxes(a: PadAttrs, rank: number, pads: PartialTensor | null, axes: readonly number[] | null): readonly PadAxis[] {
+type PadAxis = {
+  readonly before: Dim | null;
+  readonly after: Dim | null;
+  readonly which: number | null;
+  readonly count: number;
+};
+function padAxes(
+  a: PadAttrs,
+  rank: number,
+  pads: PartialTensor | null,
+  axes: readonly number[] | null,
+): readonly PadAxis[] {
   const list = (axes ?? Array.from({ length: rank }, (_, k) => k)).map((k) => (k < 0 ? k + rank : k));
   const known: PartialTensor | null = a.pads ? { dims: [a.pads.length], elements: a.pads.map(D.int) } : pads;
   return Array.from({ length: rank }, (_, k) => {
@@ -134,22 +198,40 @@ export const Pad: OpDef<PadAttrs> = op({
     const axes = knownInts(x, 3, ctx, "the axes of a Pad");
     for (const k of axes ?? []) normalAxis(k, t.shape.length, ctx);
     const given = a.pads?.length ?? D.known(tensor(x, 1, ctx).shape[0] ?? D.one);
-    if (given !== null && given !== 2 * (axes?.length ?? t.shape.length)) ctx.fail(`${given} pads for ${shapeText(t.shape)}`);
-    return [tensorType(t.dtype, padAxes(a, t.shape.length, ctx.known(1), axes).map((p, k) => padSize(p, t.shape[k]!, ctx) ?? ctx.fresh("pad", 0, null)))];
+    if (given !== null && given !== 2 * (axes?.length ?? t.shape.length))
+      ctx.fail(`${given} pads for ${shapeText(t.shape)}`);
+    return [
+      tensorType(
+        t.dtype,
+        padAxes(a, t.shape.length, ctx.known(1), axes).map(
+          (p, k) => padSize(p, t.shape[k]!, ctx) ?? ctx.fresh("pad", 0, null),
+        ),
+      ),
+    ];
   },
   body: {
     kind: "compute",
     compute: (b, n) => {
       const [x, out] = [b.input(0), b.output(0)];
       const axes = padAxes(n.attrs, x.shape.length, b.known(1), loweredInts(b, 3));
-      bindExtents(b, out.shape, axes.map((p, k) => {
-        if (p.before === D.zero && p.after === D.zero) return null;
-        if (p.before && p.after) return D.add(x.shape[k]!, p.before, p.after);
-        return E.add(ofDim(x.shape[k]!), E.add(intAt(b, 1, p.which!), intAt(b, 1, p.which! + p.count)));
-      }));
+      bindExtents(
+        b,
+        out.shape,
+        axes.map((p, k) => {
+          if (p.before === D.zero && p.after === D.zero) return null;
+          if (p.before && p.after) return D.add(x.shape[k]!, p.before, p.after);
+          return E.add(ofDim(x.shape[k]!), E.add(intAt(b, 1, p.which!), intAt(b, 1, p.which! + p.count)));
+        }),
+      );
       const { mode } = n.attrs;
       if (mode === "constant") padConstant(b, x, out, axes, fillOf(b, n.attrs, x));
-      else b.map(out, (i) => load(x, i.map((v, k) => folded(b, mode, v, axes[k]!, x.shape[k]!))));
+      else
+        b.map(out, (i) =>
+          load(
+            x,
+            i.map((v, k) => folded(b, mode, v, axes[k]!, x.shape[k]!)),
+          ),
+        );
     },
   },
 });
@@ -184,7 +266,13 @@ function padConstant(b: TeBuilder, x: Buffer, out: Buffer, axes: readonly PadAxi
       ...(atMostZero(axes[k]!.before) ? [] : [E.le(0, v)]),
       ...(atMostZero(axes[k]!.after) ? [] : [E.lt(v, ofDim(x.shape[k]!))]),
     ]);
-    return tests.length === 0 ? load(x, at) : E.where(tests.reduce((p, q) => E.and(p, q)), load(x, at), fill);
+    return tests.length === 0
+      ? load(x, at)
+      : E.where(
+          tests.reduce((p, q) => E.and(p, q)),
+          load(x, at),
+          fill,
+        );
   });
 }
 /** Where the element at v of a padded axis lies in the input. Negative pads cut the input first. */
@@ -200,8 +288,10 @@ function folded(b: TeBuilder, mode: string, v: Expr, p: PadAxis, d: Dim): Expr {
 }
 function within(mode: string, at: Expr, length: Expr): Expr {
   switch (mode) {
-    case "edge": return E.min(E.max(at, 0), E.sub(length, 1));
-    case "wrap": return E.floormod(at, length);
+    case "edge":
+      return E.min(E.max(at, 0), E.sub(length, 1));
+    case "wrap":
+      return E.floormod(at, length);
     default: {
       // Reflection has period 2(n-1); for one element the period is 0, and so is the result.
       const period = E.mul(E.sub(length, 1), 2);

@@ -1,6 +1,7 @@
 // Ops whose output is the input's elements in row-major order under another shape.
-import * as D from "../ir/dim.ts";
+
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { type Expr, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
@@ -9,7 +10,12 @@ import { tensorType, type ValueType } from "../ir/types.ts";
 import { noAttrs, normalAxis, onnx, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt } from "./ints.ts";
 
-function view<A extends Attrs>(type: string, since: readonly number[], parse: OpDef<A>["parse"], shape: (x: readonly Dim[], a: A, ctx: InferCtx) => readonly Dim[]): OpDef<A> {
+function view<A extends Attrs>(
+  type: string,
+  since: readonly number[],
+  parse: OpDef<A>["parse"],
+  shape: (x: readonly Dim[], a: A, ctx: InferCtx) => readonly Dim[],
+): OpDef<A> {
   return op<A>({
     name: type,
     onnx: [onnx(type, ...since)],
@@ -25,7 +31,12 @@ function view<A extends Attrs>(type: string, since: readonly number[], parse: Op
 }
 
 /** The target shape of a Reshape: 0 copies a dim (unless allowzero), -1 takes the rest. An unknown element is a new symbol. */
-export function reshapeDims(x: readonly Dim[], want: readonly (Dim | number | null)[], allowZero: boolean, ctx: InferCtx): readonly Dim[] {
+export function reshapeDims(
+  x: readonly Dim[],
+  want: readonly (Dim | number | null)[],
+  allowZero: boolean,
+  ctx: InferCtx,
+): readonly Dim[] {
   const total = D.product(x);
   let open = -1;
   const dims = want.map((e, k): Dim => {
@@ -35,12 +46,18 @@ export function reshapeDims(x: readonly Dim[], want: readonly (Dim | number | nu
       open = k;
       return D.one;
     }
-    if (e === D.zero && !allowZero) return x[k] ?? ctx.fail(`the new shape copies dim ${k}, which the input ${shapeText(x)} lacks`);
+    if (e === D.zero && !allowZero)
+      return x[k] ?? ctx.fail(`the new shape copies dim ${k}, which the input ${shapeText(x)} lacks`);
     return e;
   });
   if (open >= 0) {
     const rest = D.product(dims);
-    if (total.kind === "int" && rest.kind === "int" && (rest.value === 0 ? total.value !== 0 : total.value % rest.value !== 0)) ctx.fail(`${total.value} elements do not fit shape ${shapeText(want.map((e) => e as Dim))}`);
+    if (
+      total.kind === "int" &&
+      rest.kind === "int" &&
+      (rest.value === 0 ? total.value !== 0 : total.value % rest.value !== 0)
+    )
+      ctx.fail(`${total.value} elements do not fit shape ${shapeText(want.map((e) => e as Dim))}`);
     dims[open] = total === D.zero ? D.zero : D.floordiv(total, rest);
   } else {
     // One unknown extent follows from the others.
@@ -50,7 +67,8 @@ export function reshapeDims(x: readonly Dim[], want: readonly (Dim | number | nu
       dims[unknown[0]!] = D.floordiv(total, rest);
     }
     const now = D.product(dims);
-    if (total.kind === "int" && now.kind === "int" && total !== now) ctx.fail(`${total.value} elements do not fit shape ${shapeText(dims)}`);
+    if (total.kind === "int" && now.kind === "int" && total !== now)
+      ctx.fail(`${total.value} elements do not fit shape ${shapeText(dims)}`);
   }
   return dims;
 }
@@ -69,7 +87,12 @@ export const Reshape: OpDef<{ allowZero: boolean; shape?: readonly number[] }> =
     const rank = tensor(x, 1, ctx).shape[0];
     const known = ctx.known(1)?.elements;
     if (!known && rank?.kind !== "int") return ctx.fail("the rank of the new shape is not known at compile time");
-    return [tensorType(t.dtype, reshapeDims(t.shape, known ?? Array.from({ length: D.known(rank!)! }, () => null), a.allowZero, ctx))];
+    return [
+      tensorType(
+        t.dtype,
+        reshapeDims(t.shape, known ?? Array.from({ length: D.known(rank!)! }, () => null), a.allowZero, ctx),
+      ),
+    ];
   },
   body: { kind: "view", bind: (b, n) => bindReshape(b, n.attrs.allowZero) },
 });
@@ -83,11 +106,17 @@ function bindReshape(b: TeBuilder, allowZero: boolean): void {
     const e = intAt(b, 1, k);
     return x.shape[k] && !allowZero ? E.where(E.eq(e, 0), ofDim(x.shape[k]!), e) : e;
   });
-  bindExtents(b, out.shape, wanted.map((e, k) => {
-    if (dimAt(known, k)) return null;
-    const rest = wanted.filter((_, j) => j !== k).reduce<Expr>((p, q) => E.mul(p, E.where(E.lt(q, 0), E.i32(1), q)), E.i32(1));
-    return E.where(E.lt(e, 0), E.floordiv(ofDim(D.product(x.shape)), rest), e);
-  }));
+  bindExtents(
+    b,
+    out.shape,
+    wanted.map((e, k) => {
+      if (dimAt(known, k)) return null;
+      const rest = wanted
+        .filter((_, j) => j !== k)
+        .reduce<Expr>((p, q) => E.mul(p, E.where(E.lt(q, 0), E.i32(1), q)), E.i32(1));
+      return E.where(E.lt(e, 0), E.floordiv(ofDim(D.product(x.shape)), rest), e);
+    }),
+  );
 }
 export const Identity: OpDef<Record<string, never>> = op({
   name: "Identity",
@@ -98,11 +127,16 @@ export const Identity: OpDef<Record<string, never>> = op({
   infer: (x, _a, ctx): readonly ValueType[] => [x[0] ?? ctx.fail("input 0 is missing")],
   body: { kind: "view" },
 });
-export const Flatten: OpDef<{ axis: number }> = view("Flatten", [1, 9, 11, 13, 21, 23, 24, 25], (n) => ({ axis: n.int("axis", 1) }), (x, a, ctx) => {
-  const axis = a.axis < 0 ? a.axis + x.length : a.axis;
-  if (axis < 0 || axis > x.length) ctx.fail(`axis ${a.axis} is out of range for rank ${x.length}`);
-  return [D.product(x.slice(0, axis)), D.product(x.slice(axis))];
-});
+export const Flatten: OpDef<{ axis: number }> = view(
+  "Flatten",
+  [1, 9, 11, 13, 21, 23, 24, 25],
+  (n) => ({ axis: n.int("axis", 1) }),
+  (x, a, ctx) => {
+    const axis = a.axis < 0 ? a.axis + x.length : a.axis;
+    if (axis < 0 || axis > x.length) ctx.fail(`axis ${a.axis} is out of range for rank ${x.length}`);
+    return [D.product(x.slice(0, axis)), D.product(x.slice(axis))];
+  },
+);
 
 /** axes: an attribute before opset 13, an input since. */
 type AxesAttrs = { axes?: readonly number[] };
@@ -126,8 +160,15 @@ export const Squeeze: OpDef<AxesAttrs> = op({
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     const axes = axesOf(a, ctx, (x[1] ?? null) !== null)?.map((k) => normalAxis(k, t.shape.length, ctx));
-    for (const k of axes ?? []) if (t.shape[k]!.kind === "int" && t.shape[k] !== D.one) ctx.fail(`axis ${k} has extent ${t.shape[k]!.key}, not 1`);
-    return [tensorType(t.dtype, t.shape.filter((d, k) => (axes ? !axes.includes(k) : d !== D.one)))];
+    for (const k of axes ?? [])
+      if (t.shape[k]!.kind === "int" && t.shape[k] !== D.one)
+        ctx.fail(`axis ${k} has extent ${t.shape[k]!.key}, not 1`);
+    return [
+      tensorType(
+        t.dtype,
+        t.shape.filter((d, k) => (axes ? !axes.includes(k) : d !== D.one)),
+      ),
+    ];
   },
   body: { kind: "view" },
 });
@@ -144,9 +185,20 @@ export const Unsqueeze: OpDef<AxesAttrs> = op({
     const at = axes.map((k) => normalAxis(k, rank, ctx));
     if (new Set(at).size !== at.length) ctx.fail("axes repeat");
     const rest = [...t.shape];
-    return [tensorType(t.dtype, Array.from({ length: rank }, (_, k) => (at.includes(k) ? D.one : rest.shift()!)))];
+    return [
+      tensorType(
+        t.dtype,
+        Array.from({ length: rank }, (_, k) => (at.includes(k) ? D.one : rest.shift()!)),
+      ),
+    ];
   },
   body: { kind: "view" },
 });
 
-export const viewOps: readonly OpDef<Attrs>[] = [Reshape, Identity, Flatten, Squeeze, Unsqueeze] as unknown as readonly OpDef<Attrs>[];
+export const viewOps: readonly OpDef<Attrs>[] = [
+  Reshape,
+  Identity,
+  Flatten,
+  Squeeze,
+  Unsqueeze,
+] as unknown as readonly OpDef<Attrs>[];

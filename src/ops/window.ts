@@ -1,7 +1,7 @@
 // Sliding windows, shared by convolutions and pools: padding attributes, output extents, the padded input.
 import { must } from "../base/assert.ts";
-import * as D from "../ir/dim.ts";
 import type { Dim } from "../ir/dim.ts";
+import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { type Const, type Expr, load, ofDim } from "../ir/expr.ts";
 import type { RawNode, TeBuilder } from "../ir/opdef.ts";
@@ -9,23 +9,57 @@ import type { Buffer } from "../ir/storage.ts";
 
 export type AutoPad = "NOTSET" | "SAME_UPPER" | "SAME_LOWER" | "VALID";
 /** Attributes as written; empty lists mean the default for each spatial axis. */
-export type WindowAttrs = { readonly autoPad: AutoPad; readonly kernel: readonly number[]; readonly strides: readonly number[]; readonly dilations: readonly number[]; readonly pads: readonly number[]; readonly ceil: boolean };
+export type WindowAttrs = {
+  readonly autoPad: AutoPad;
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly pads: readonly number[];
+  readonly ceil: boolean;
+};
 
 export function parseWindow(n: RawNode): WindowAttrs {
   const auto = n.string("auto_pad", "NOTSET");
-  if (auto !== "NOTSET" && auto !== "SAME_UPPER" && auto !== "SAME_LOWER" && auto !== "VALID" && auto !== "") n.fail(`auto_pad "${auto}" is unknown`);
-  const w = { autoPad: (auto || "NOTSET") as AutoPad, kernel: n.ints("kernel_shape") ?? [], strides: n.ints("strides") ?? [], dilations: n.ints("dilations") ?? [], pads: n.ints("pads") ?? [], ceil: n.int("ceil_mode", 0) !== 0 };
-  if (w.strides.some((s) => s < 1) || w.dilations.some((d) => d < 1) || w.kernel.some((k) => k < 1)) n.fail("strides, dilations and kernel_shape must be positive");
+  if (auto !== "NOTSET" && auto !== "SAME_UPPER" && auto !== "SAME_LOWER" && auto !== "VALID" && auto !== "")
+    n.fail(`auto_pad "${auto}" is unknown`);
+  const w = {
+    autoPad: (auto || "NOTSET") as AutoPad,
+    kernel: n.ints("kernel_shape") ?? [],
+    strides: n.ints("strides") ?? [],
+    dilations: n.ints("dilations") ?? [],
+    pads: n.ints("pads") ?? [],
+    ceil: n.int("ceil_mode", 0) !== 0,
+  };
+  if (w.strides.some((s) => s < 1) || w.dilations.some((d) => d < 1) || w.kernel.some((k) => k < 1))
+    n.fail("strides, dilations and kernel_shape must be positive");
   return w;
 }
 
 /** One spatial axis of a window over an input of extent `input`. before and after are the padding; `out` the output's extent. */
-export type WindowAxis = { readonly kernel: Dim; readonly stride: number; readonly dilation: number; readonly before: Dim; readonly after: Dim; readonly out: Dim; readonly input: Dim };
+export type WindowAxis = {
+  readonly kernel: Dim;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly before: Dim;
+  readonly after: Dim;
+  readonly out: Dim;
+  readonly input: Dim;
+};
 
 /** ONNX's rules for extents and padding (Conv, MaxPool, AveragePool, LpPool). */
-export function windowAxes(w: WindowAttrs, input: readonly Dim[], kernel: readonly Dim[], fail: (m: string) => never): readonly WindowAxis[] {
+export function windowAxes(
+  w: WindowAttrs,
+  input: readonly Dim[],
+  kernel: readonly Dim[],
+  fail: (m: string) => never,
+): readonly WindowAxis[] {
   const rank = input.length;
-  if ([w.strides, w.dilations].some((l) => l.length !== 0 && l.length !== rank) || (w.pads.length !== 0 && w.pads.length !== 2 * rank) || kernel.length !== rank) fail("strides, dilations, pads or kernel_shape do not fit the input's rank");
+  if (
+    [w.strides, w.dilations].some((l) => l.length !== 0 && l.length !== rank) ||
+    (w.pads.length !== 0 && w.pads.length !== 2 * rank) ||
+    kernel.length !== rank
+  )
+    fail("strides, dilations, pads or kernel_shape do not fit the input's rank");
   return input.map((size, a) => {
     const stride = w.strides[a] ?? 1;
     const dilation = w.dilations[a] ?? 1;
@@ -60,9 +94,17 @@ export function windowAxes(w: WindowAttrs, input: readonly Dim[], kernel: readon
 export function padded(b: TeBuilder, x: Buffer, axes: readonly WindowAxis[], fill: Const): Buffer {
   if (axes.every((a) => a.before === D.zero && nothingAfter(a))) return x;
   const lead = x.shape.length - axes.length;
-  const shape = x.shape.map((d, k) => (k < lead ? d : D.add(must(axes[k - lead], "axis").before, d, D.max(D.zero, axes[k - lead]!.after))));
+  const shape = x.shape.map((d, k) =>
+    k < lead ? d : D.add(must(axes[k - lead], "axis").before, d, D.max(D.zero, axes[k - lead]!.after)),
+  );
   const out = b.temp(`${x.name}.pad`, x.dtype, shape);
-  padInto(b, x, out, x.shape.map((_, k) => (k < lead ? D.zero : axes[k - lead]!.before)), fill);
+  padInto(
+    b,
+    x,
+    out,
+    x.shape.map((_, k) => (k < lead ? D.zero : axes[k - lead]!.before)),
+    fill,
+  );
   return out;
 }
 function nothingAfter(a: WindowAxis): boolean {
@@ -76,7 +118,13 @@ export function padInto(b: TeBuilder, x: Buffer, out: Buffer, before: readonly D
       if (before[k] === D.zero && out.shape[k] === x.shape[k]) return [];
       return [E.and(E.le(0, v), E.lt(v, ofDim(x.shape[k]!)))];
     });
-    return tests.length === 0 ? load(x, at) : E.where(tests.reduce((p, q) => E.and(p, q)), load(x, at), fill);
+    return tests.length === 0
+      ? load(x, at)
+      : E.where(
+          tests.reduce((p, q) => E.and(p, q)),
+          load(x, at),
+          fill,
+        );
   });
 }
 /** Where window element r of output i lies in the padded input. */

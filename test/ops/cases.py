@@ -288,8 +288,55 @@ def older():
          np.zeros(6, np.int8), np.array(0.05, np.float32), np.array(120, np.uint8), ints("qb", -500, 500, 6, dtype=np.int32)], group=2, pads=[1, 1, 1, 1], opset=10, const=(1, 2, 3, 4, 5, 6, 7, 8), atol=1)
 
 
+def graph(name, nodes, inputs, outputs, init=()):
+    info = lambda n, t, s: h.make_tensor_value_info(n, t, s)
+    return h.make_graph(nodes, name, [info(*i) for i in inputs], [info(*o) for o in outputs], list(init))
+
+
+def whole(name, g, feeds):
+    add(name, h.make_model(g, opset_imports=[h.make_opsetid("", 17)], ir_version=8), feeds, 1e-5, 1e-6, sorted({n.op_type for n in g.node}))
+
+
+def control():
+    F, I, B = T.FLOAT, T.INT64, T.BOOL
+    N = h.make_node
+    c = lambda n, v, t: nh.from_array(np.array(v, t), n)
+    x = f("ctl", 3, 4)
+    # Branches of different extents.
+    then = graph("then", [N("Slice", ["x", "s0", "s2"], ["t"])], [], [("t", F, None)], [c("s0", [0], np.int64), c("s2", [2], np.int64)])
+    other = graph("else", [N("Neg", ["x"], ["e"])], [], [("e", F, None)])
+    g = graph("if", [N("If", ["b"], ["y"], then_branch=then, else_branch=other), N("ReduceSum", ["y"], ["z"], keepdims=0)], [("b", B, []), ("x", F, [3, 4])], [("y", F, None), ("z", F, None)])
+    for flag in (True, False):
+        whole(f"if_shapes_{flag}", g, {"b": np.array(flag), "x": x})
+    # A loop that its condition ends, with a scan output and a carried value.
+    body = graph("body", [
+        N("Add", ["v", "x"], ["v2"]), N("ReduceSum", ["v2"], ["s"], keepdims=0), N("Less", ["s", "limit"], ["go"]), N("Identity", ["v2"], ["scan"]),
+    ], [("i", I, []), ("go_in", B, []), ("v", F, [3, 4])], [("go", B, []), ("v2", F, [3, 4]), ("scan", F, [3, 4])])
+    g = graph("loop", [N("Loop", ["m", "b", "v0"], ["v", "scans"], body=body)], [("m", I, []), ("b", B, []), ("x", F, [3, 4]), ("v0", F, [3, 4]), ("limit", F, [])], [("v", F, None), ("scans", F, None)])
+    for m, limit in ((10, 40.0), (2, 1e9), (10, -1e9)):
+        whole(f"loop_until_{m}_{int(limit)}", g, {"m": np.array(m), "b": np.array(True), "x": np.abs(x), "v0": x * 0, "limit": np.array(limit, np.float32)})
+    # No condition: the number of iterations is known in the run, or at compile time.
+    body = graph("body", [N("Identity", ["c_in"], ["c"]), N("Cast", ["i"], ["fi"], to=F), N("Mul", ["x", "fi"], ["scan"]), N("Add", ["v", "scan"], ["v2"])],
+                 [("i", I, []), ("c_in", B, []), ("v", F, [3, 4])], [("c", B, []), ("v2", F, [3, 4]), ("scan", F, [3, 4])])
+    g = graph("loop", [N("Loop", ["m", "", "v0"], ["v", "scans"], body=body)], [("m", I, []), ("x", F, [3, 4]), ("v0", F, [3, 4])], [("v", F, None), ("scans", F, None)])
+    for m in (0, 1, 5):
+        whole(f"loop_times_{m}", g, {"m": np.array(m), "x": x, "v0": x})
+    # A carried value that grows, and two that change places.
+    body = graph("body", [N("Identity", ["c_in"], ["c"]), N("Concat", ["a", "x"], ["a2"], axis=0), N("Identity", ["p"], ["q2"]), N("Add", ["q", "x"], ["p2"])],
+                 [("i", I, []), ("c_in", B, []), ("a", F, ["A", 4]), ("p", F, [3, 4]), ("q", F, [3, 4])], [("c", B, []), ("a2", F, ["A2", 4]), ("p2", F, [3, 4]), ("q2", F, [3, 4])])
+    g = graph("loop", [N("Loop", ["m", "", "x", "x", "v0"], ["a", "p", "q"], body=body)], [("m", I, []), ("x", F, [3, 4]), ("v0", F, [3, 4])], [("a", F, None), ("p", F, None), ("q", F, None)])
+    for m in (0, 3):
+        whole(f"loop_grows_{m}", g, {"m": np.array(m), "x": x, "v0": x * 2})
+    # A scan in both directions, along axes other than the first, with a captured value.
+    body = graph("body", [N("Add", ["s", "u"], ["s1"]), N("Mul", ["s1", "k"], ["s2"]), N("Sub", ["s2", "w"], ["o"])],
+                 [("s", F, [3]), ("u", F, [3]), ("w", F, [3])], [("s2", F, [3]), ("o", F, [3])])
+    g = graph("scan", [N("Scan", ["s0", "x", "y"], ["s", "o"], body=body, num_scan_inputs=2, scan_input_axes=[1, 0], scan_input_directions=[0, 1], scan_output_axes=[1], scan_output_directions=[1])],
+              [("s0", F, [3]), ("x", F, [3, 4]), ("y", F, [4, 3]), ("k", F, [])], [("s", F, None), ("o", F, None)])
+    whole("scan_axes", g, {"s0": x[:, 0].copy(), "x": x, "y": x.T.copy(), "k": np.array(0.5, np.float32)})
+
+
 def main(folder):
-    for group in (recurrent, contrib, attention, ml, older):
+    for group in (recurrent, contrib, attention, ml, older, control):
         group()
     index = []
     for name, model, feeds, results, rtol, atol, ops in cases:

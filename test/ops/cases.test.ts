@@ -38,7 +38,10 @@ function failures(folder: string, cases: readonly Case[], mode: "static" | "cons
 
 describe.skipIf(onnx === null)("ONNX's backend tests", () => {
   // test_operator_conv alone is 30 s of interpretation.
-  const cases = onnx === null ? [] : casesIn(onnx).filter((c) => c.kind !== "light" && !/_expanded|^test_operator_conv$/.test(c.name));
+  const cases =
+    onnx === null
+      ? []
+      : casesIn(onnx).filter((c) => c.kind !== "light" && !/_expanded|^test_operator_conv$/.test(c.name));
   const isExpected = (line: string): boolean => expected.some(([p]) => p.test(line.split(":")[0]!));
   test("integer inputs known, dims symbolic", () => {
     expect(failures(onnx!, cases, "both").filter((f) => !isExpected(f))).toEqual([]);
@@ -49,7 +52,8 @@ describe.skipIf(onnx === null)("ONNX's backend tests", () => {
     expect(failures(onnx!, some, "constant")).toEqual([]);
   });
   test("every input a run-time value", () => {
-    const names = /^test_(slice_default_axes|range|expand_dim|tile|onehot|top_k|constantofshape|pad|center|resize|nonzero|compress|unique|reshape|gather|scatter|loop11|split_variable)/;
+    const names =
+      /^test_(slice_default_axes|range|expand_dim|tile|onehot|top_k|constantofshape|pad|center|resize|nonzero|compress|unique|reshape|gather|scatter|loop11|split_variable)/;
     const some = cases.filter((c) => names.test(c.name));
     const unknown = /known at compile time/;
     expect(failures(onnx!, some, "static").filter((f) => !unknown.test(f))).toEqual([]);
@@ -66,7 +70,9 @@ describe.skipIf(onnxruntime === null)("cases that onnxruntime answers", () => {
 
 describe.skipIf(onnx === null)("opset history", () => {
   test("the versions of each operator are ONNX's", async () => {
-    const { venv } = (await import(new URL("../models/venv.mjs", import.meta.url).href)) as { venv: () => Promise<string> };
+    const { venv } = (await import(new URL("../models/venv.mjs", import.meta.url).href)) as {
+      venv: () => Promise<string>;
+    };
     const script = fileURLToPath(new URL("history.py", import.meta.url));
     const history = JSON.parse(execFileSync(await venv(), [script], { encoding: "utf8" })) as Record<string, number[]>;
     const wrong = allOps.flatMap((def) =>

@@ -2,12 +2,12 @@
 // What an op's definition says is tested with this alone. Values are numbers, bigints for i64 and u64, 0 or 1 for bool.
 import { InternalError, must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
-import * as D from "../../src/ir/dim.ts";
 import type { Dim } from "../../src/ir/dim.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
-import { countOf, type DType, is64, isFloat, isUnsigned, intBits, type Tensor } from "../../src/ir/types.ts";
+import { countOf, type DType, intBits, is64, isFloat, isUnsigned, type Tensor } from "../../src/ir/types.ts";
 import { decodeFloat, encodeFloat, isNarrowFloat } from "./narrow.ts";
 import { binaryFn, castFn, type Scalar, unaryFn } from "./scalars.ts";
 
@@ -20,18 +20,36 @@ export function valuesOf(t: Tensor): Scalar[] {
   const view = new DataView(t.bytes.buffer, t.bytes.byteOffset, t.bytes.byteLength);
   return Array.from({ length: n }, (_, k): Scalar => {
     switch (t.dtype) {
-      case "f64": return view.getFloat64(k * 8, true);
-      case "f32": return view.getFloat32(k * 4, true);
-      case "i64": return view.getBigInt64(k * 8, true);
-      case "u64": return view.getBigUint64(k * 8, true);
-      case "i32": return view.getInt32(k * 4, true);
-      case "u32": return view.getUint32(k * 4, true);
-      case "i16": return view.getInt16(k * 2, true);
-      case "u16": return view.getUint16(k * 2, true);
-      case "f16": case "bf16": return decodeFloat(t.dtype, view.getUint16(k * 2, true));
-      case "i8": case "i4": case "i2": return view.getInt8(k);
-      case "u8": case "u4": case "u2": case "bool": return view.getUint8(k);
-      default: return decodeFloat(t.dtype, view.getUint8(k));
+      case "f64":
+        return view.getFloat64(k * 8, true);
+      case "f32":
+        return view.getFloat32(k * 4, true);
+      case "i64":
+        return view.getBigInt64(k * 8, true);
+      case "u64":
+        return view.getBigUint64(k * 8, true);
+      case "i32":
+        return view.getInt32(k * 4, true);
+      case "u32":
+        return view.getUint32(k * 4, true);
+      case "i16":
+        return view.getInt16(k * 2, true);
+      case "u16":
+        return view.getUint16(k * 2, true);
+      case "f16":
+      case "bf16":
+        return decodeFloat(t.dtype, view.getUint16(k * 2, true));
+      case "i8":
+      case "i4":
+      case "i2":
+        return view.getInt8(k);
+      case "u8":
+      case "u4":
+      case "u2":
+      case "bool":
+        return view.getUint8(k);
+      default:
+        return decodeFloat(t.dtype, view.getUint8(k));
     }
   });
 }
@@ -63,7 +81,9 @@ export class Interpreter {
     this.program.inputs.forEach((p, k) => {
       const b = this.buffer(p.buffer);
       const t = must(inputs[k], `input ${p.name}`);
-      b.shape.forEach((d, a) => { if (d.kind === "sym") this.symbols.set(d.id, t.dims[a]!); });
+      b.shape.forEach((d, a) => {
+        if (d.kind === "sym") this.symbols.set(d.id, t.dims[a]!);
+      });
       this.cells.set(b.id, { data: valuesOf(t), dims: t.dims });
     });
     for (const [id, t] of this.program.constants) this.cells.set(id, { data: valuesOf(t), dims: t.dims });
@@ -94,7 +114,10 @@ export class Interpreter {
     const dims = this.dims(b.shape);
     if (dims.some((d) => d < 0)) throw new InternalError(`buffer ${b.name} has shape [${dims.join(", ")}]`);
     if (old && old.dims.length === dims.length && old.dims.every((d, k) => d === dims[k])) return old;
-    if (!write && countOf(dims) > 0) throw new InternalError(`buffer ${b.name} [${dims.join(", ")}] is read before it is written${old ? `; it is [${old.dims.join(", ")}]` : ""}`);
+    if (!write && countOf(dims) > 0)
+      throw new InternalError(
+        `buffer ${b.name} [${dims.join(", ")}] is read before it is written${old ? `; it is [${old.dims.join(", ")}]` : ""}`,
+      );
     const fresh = { data: new Array<Scalar>(countOf(dims)), dims };
     this.cells.set(b.id, fresh);
     return fresh;
@@ -103,18 +126,34 @@ export class Interpreter {
   private place(b: Buffer, write: boolean): { cells: Cells; at: (index: readonly number[]) => number } {
     const dims = this.dims(b.shape);
     const check = (index: readonly number[]): void => {
-      index.forEach((i, a) => { if (i < 0 || i >= dims[a]!) throw new InternalError(`index [${index.join(", ")}] is outside of ${b.name} [${dims.join(", ")}]`); });
-      if (index.length !== dims.length) throw new InternalError(`${index.length} indices for ${b.name} of rank ${dims.length}`);
+      index.forEach((i, a) => {
+        if (i < 0 || i >= dims[a]!)
+          throw new InternalError(`index [${index.join(", ")}] is outside of ${b.name} [${dims.join(", ")}]`);
+      });
+      if (index.length !== dims.length)
+        throw new InternalError(`${index.length} indices for ${b.name} of rank ${dims.length}`);
     };
     if (b.inside) {
       const { of, offset, step } = b.inside;
       const whole = this.place(this.buffer(of), write);
       const o = this.dims(offset);
       const s = this.dims(step);
-      return { cells: whole.cells, at: (i) => { check(i); return whole.at(i.map((x, a) => o[a]! + s[a]! * x)); } };
+      return {
+        cells: whole.cells,
+        at: (i) => {
+          check(i);
+          return whole.at(i.map((x, a) => o[a]! + s[a]! * x));
+        },
+      };
     }
     const cells = this.cellsOf(b, write);
-    return { cells, at: (i) => { check(i); return i.reduce((acc, x, a) => acc * dims[a]! + x, 0); } };
+    return {
+      cells,
+      at: (i) => {
+        check(i);
+        return i.reduce((acc, x, a) => acc * dims[a]! + x, 0);
+      },
+    };
   }
 
   private actions(list: readonly TeAction[]): void {
@@ -138,12 +177,16 @@ export class Interpreter {
           const at = this.dim(a.from.index);
           x = Number(p.cells.data[b.shape.length === 0 ? 0 : p.at([at])]);
         }
-        if (x < a.min || (a.max !== null && x > a.max)) throw new Error(`symbol ${a.id} = ${x} is out of range ${a.min}..${a.max}`);
+        if (x < a.min || (a.max !== null && x > a.max))
+          throw new Error(`symbol ${a.id} = ${x} is out of range ${a.min}..${a.max}`);
         this.symbols.set(a.id, x);
         return;
       }
-      case "reserve": case "release": return;
-      case "if": return this.actions(this.flag(a.cond) ? a.then : a.otherwise);
+      case "reserve":
+      case "release":
+        return;
+      case "if":
+        return this.actions(this.flag(a.cond) ? a.then : a.otherwise);
       case "loop": {
         const trip = a.trip === null ? Number.POSITIVE_INFINITY : this.dim(a.trip);
         for (let k = 0; k < trip && (a.cond === null || this.flag(a.cond)); k++) {
@@ -177,16 +220,26 @@ export class Interpreter {
     const vars = s.axes.map((x) => this.variable(x.name));
     const outs = s.outs.map((o) => {
       const b = this.buffer(o.buffer);
-      return { b, place: this.place(b, true), f: o.body.kind === "reduce" ? this.reduce(o.body) : this.fn(o.body), dtype: o.body.dtype };
+      return {
+        b,
+        place: this.place(b, true),
+        f: o.body.kind === "reduce" ? this.reduce(o.body) : this.fn(o.body),
+        dtype: o.body.dtype,
+      };
     });
     for (const o of outs) {
       if (o.dtype !== o.b.dtype) throw new InternalError(`a body of ${o.dtype} for ${o.b.name} of ${o.b.dtype}`);
-      if (s.scan === null && this.dims(o.b.shape).join() !== dims.join()) throw new InternalError("axes and shape differ");
+      if (s.scan === null && this.dims(o.b.shape).join() !== dims.join())
+        throw new InternalError("axes and shape differ");
     }
     each(dims, (index) => {
-      vars.forEach((v, k) => { v.value = index[k]!; });
+      vars.forEach((v, k) => {
+        v.value = index[k]!;
+      });
       const xs = outs.map((o) => o.f());
-      outs.forEach((o, k) => { o.place.cells.data[o.place.at(index)] = stored(o.b.dtype, xs[k]!); });
+      outs.forEach((o, k) => {
+        o.place.cells.data[o.place.at(index)] = stored(o.b.dtype, xs[k]!);
+      });
     });
   }
   private variable(name: string): { value: Scalar } {
@@ -199,18 +252,27 @@ export class Interpreter {
     const vars = r.axes.map((x) => this.variable(x.name));
     const states = r.state.map((s) => this.variable(s.name));
     const updates = r.update.map((u) => this.fn(u));
-    r.update.forEach((u, k) => { if (u.dtype !== r.state[k]!.dtype) throw new InternalError(`an update of ${u.dtype} for a state of ${r.state[k]!.dtype}`); });
+    r.update.forEach((u, k) => {
+      if (u.dtype !== r.state[k]!.dtype)
+        throw new InternalError(`an update of ${u.dtype} for a state of ${r.state[k]!.dtype}`);
+    });
     if (r.merge) {
       for (const s of r.state) this.variable(`${s.name}'`);
       for (const m of r.merge) this.fn(m);
     }
     const result = this.fn(r.result);
     return () => {
-      states.forEach((s, k) => { s.value = r.state[k]!.init.value; });
+      states.forEach((s, k) => {
+        s.value = r.state[k]!.init.value;
+      });
       each(dims, (index) => {
-        vars.forEach((v, k) => { v.value = index[k]!; });
+        vars.forEach((v, k) => {
+          v.value = index[k]!;
+        });
         const next = updates.map((u) => u());
-        states.forEach((s, k) => { s.value = next[k]!; });
+        states.forEach((s, k) => {
+          s.value = next[k]!;
+        });
       });
       return result();
     };
@@ -287,7 +349,8 @@ export class Interpreter {
         const x = this.fn(e.x);
         return () => bits(e.dtype, e.x.dtype, x());
       }
-      default: throw new InternalError(`${e.kind} inside an expression`);
+      default:
+        throw new InternalError(`${e.kind} inside an expression`);
     }
   }
   private index(e: TeExpr | LoopExpr): () => number {
@@ -301,22 +364,28 @@ export class Interpreter {
     this.local = new Map();
     const written = new Set<BufferId>();
     stores(k.body, written);
-    if (k.params.length !== args.length) throw new InternalError(`${k.name}: ${args.length} arguments for ${k.params.length} parameters`);
-    for (const s of D.symbolsOf(D.add(D.zero, ...k.params.flatMap((p) => p.shape)))) if (!k.dims.includes(s)) throw new InternalError(`kernel ${k.name} does not list symbol ${s}`);
+    if (k.params.length !== args.length)
+      throw new InternalError(`${k.name}: ${args.length} arguments for ${k.params.length} parameters`);
+    for (const s of D.symbolsOf(D.add(D.zero, ...k.params.flatMap((p) => p.shape))))
+      if (!k.dims.includes(s)) throw new InternalError(`kernel ${k.name} does not list symbol ${s}`);
     k.params.forEach((p, i) => {
       const b = this.buffer(args[i]!);
       if (b.inside) throw new InternalError("a part as a kernel's argument");
-      if (this.dims(p.shape).join() !== this.dims(b.shape).join() || p.dtype !== b.dtype) throw new InternalError(`${k.name}: argument ${i} does not fit`);
+      if (this.dims(p.shape).join() !== this.dims(b.shape).join() || p.dtype !== b.dtype)
+        throw new InternalError(`${k.name}: argument ${i} does not fit`);
       this.local!.set(p.id, { cells: this.cellsOf(b, written.has(p.id)), dtype: p.dtype, shape: p.shape });
     });
-    k.scalars.forEach((s, i) => { this.variable(s.name).value = this.dim(scalars[i]!); });
+    k.scalars.forEach((s, i) => {
+      this.variable(s.name).value = this.dim(scalars[i]!);
+    });
     this.statement(k.body)();
     this.local = null;
   }
   private localPlace(m: { cells: Cells; shape: readonly Dim[] }): (index: readonly number[]) => number {
     const dims = this.dims(m.shape);
     return (index) => {
-      if (index.length !== dims.length || index.some((i, a) => i < 0 || i >= dims[a]!)) throw new InternalError(`index [${index.join(", ")}] is outside of [${dims.join(", ")}]`);
+      if (index.length !== dims.length || index.some((i, a) => i < 0 || i >= dims[a]!))
+        throw new InternalError(`index [${index.join(", ")}] is outside of [${dims.join(", ")}]`);
       return index.reduce((acc, x, a) => acc * dims[a]! + x, 0);
     };
   }
@@ -357,15 +426,25 @@ export class Interpreter {
       case "if": {
         const [cond, then] = [this.fn(s.cond), this.statement(s.then)];
         const otherwise = s.otherwise ? this.statement(s.otherwise) : null;
-        return () => { if (cond()) then(); else otherwise?.(); };
+        return () => {
+          if (cond()) then();
+          else otherwise?.();
+        };
       }
       case "while": {
         const [cond, body] = [this.fn(s.cond), this.statement(s.body)];
-        return () => { for (let k = 0; cond(); k++) { body(); if (k > 1e7) throw new InternalError("a while that does not end"); } };
+        return () => {
+          for (let k = 0; cond(); k++) {
+            body();
+            if (k > 1e7) throw new InternalError("a while that does not end");
+          }
+        };
       }
       case "seq": {
         const all = s.body.map((x) => this.statement(x));
-        return () => { for (const f of all) f(); };
+        return () => {
+          for (const f of all) f();
+        };
       }
       case "alloc": {
         const dims = this.dims(s.buffer.shape);
@@ -373,7 +452,8 @@ export class Interpreter {
         this.local!.set(s.buffer.id, { cells, dtype: s.buffer.dtype, shape: s.buffer.shape });
         return this.statement(s.body);
       }
-      case "barrier": return () => undefined;
+      case "barrier":
+        return () => undefined;
     }
   }
 }
@@ -394,30 +474,53 @@ function each(dims: readonly number[], f: (index: readonly number[]) => void): v
 }
 function stores(s: Stmt, into: Set<BufferId>): void {
   switch (s.kind) {
-    case "store": into.add(s.buffer); return;
-    case "seq": for (const x of s.body) stores(x, into); return;
-    case "if": stores(s.then, into); if (s.otherwise) stores(s.otherwise, into); return;
-    case "barrier": return;
-    default: stores(s.body, into);
+    case "store":
+      into.add(s.buffer);
+      return;
+    case "seq":
+      for (const x of s.body) stores(x, into);
+      return;
+    case "if":
+      stores(s.then, into);
+      if (s.otherwise) stores(s.otherwise, into);
+      return;
+    case "barrier":
+      return;
+    default:
+      stores(s.body, into);
   }
 }
 function bits(to: DType, from: DType, x: Scalar): Scalar {
   const view = new DataView(new ArrayBuffer(8));
   const put = (): void => {
     switch (from) {
-      case "f32": view.setFloat32(0, Number(x)); return;
-      case "f64": view.setFloat64(0, Number(x)); return;
-      case "i64": case "u64": view.setBigInt64(0, BigInt.asIntN(64, BigInt(x))); return;
-      default: view.setInt32(0, Number(x) | 0);
+      case "f32":
+        view.setFloat32(0, Number(x));
+        return;
+      case "f64":
+        view.setFloat64(0, Number(x));
+        return;
+      case "i64":
+      case "u64":
+        view.setBigInt64(0, BigInt.asIntN(64, BigInt(x)));
+        return;
+      default:
+        view.setInt32(0, Number(x) | 0);
     }
   };
   put();
   switch (to) {
-    case "f32": return view.getFloat32(0);
-    case "f64": return view.getFloat64(0);
-    case "i64": return view.getBigInt64(0);
-    case "u64": return view.getBigUint64(0);
-    case "i32": return view.getInt32(0);
-    default: return view.getUint32(0);
+    case "f32":
+      return view.getFloat32(0);
+    case "f64":
+      return view.getFloat64(0);
+    case "i64":
+      return view.getBigInt64(0);
+    case "u64":
+      return view.getBigUint64(0);
+    case "i32":
+      return view.getInt32(0);
+    default:
+      return view.getUint32(0);
   }
 }

@@ -2,7 +2,12 @@
 import type { DType } from "../../src/ir/types.ts";
 
 /** Exponent and mantissa bits, exponent bias, and which patterns are special. */
-type Format = { readonly bits: number; readonly mantissa: number; readonly bias: number; readonly kind: "ieee" | "fn" | "fnuz" | "e8m0" | "finite" };
+type Format = {
+  readonly bits: number;
+  readonly mantissa: number;
+  readonly bias: number;
+  readonly kind: "ieee" | "fn" | "fnuz" | "e8m0" | "finite";
+};
 const formats: Partial<Record<DType, Format>> = {
   f16: { bits: 16, mantissa: 10, bias: 15, kind: "ieee" },
   bf16: { bits: 16, mantissa: 7, bias: 127, kind: "ieee" },
@@ -29,7 +34,9 @@ export function decodeFloat(t: DType, pattern: number): number {
   if (f.kind === "fn" && magnitude === (1 << (f.bits - 1)) - 1) return Number.NaN;
   if (f.kind === "fnuz" && sign < 0 && magnitude === 0) return Number.NaN;
   const scale = 2 ** -f.mantissa;
-  return exponent === 0 ? sign * fraction * scale * 2 ** (1 - f.bias) : sign * (1 + fraction * scale) * 2 ** (exponent - f.bias);
+  return exponent === 0
+    ? sign * fraction * scale * 2 ** (1 - f.bias)
+    : sign * (1 + fraction * scale) * 2 ** (exponent - f.bias);
 }
 
 const tables = new Map<DType, Float64Array>();

@@ -1,14 +1,15 @@
 // Runs graphs and models through the interpreter: import, expansion, lowering to T, and nothing more.
-import { OpTable } from "../../src/ops/index.ts";
+
+import { expand } from "../../passes/graph/expand.ts";
+import { toTe } from "../../passes/te/to-te.ts";
 import type { Graph } from "../../src/ir/graph.ts";
-import { type Tensor, type DType } from "../../src/ir/types.ts";
+import type { DType, Tensor } from "../../src/ir/types.ts";
 import { importModel } from "../../src/onnx/import.ts";
 import { readModel } from "../../src/onnx/proto.ts";
 import type { ModelProto } from "../../src/onnx/schema.ts";
 import { writeTensor } from "../../src/onnx/tensors.ts";
 import { writeModel } from "../../src/onnx/write.ts";
-import { expand } from "../../passes/graph/expand.ts";
-import { toTe } from "../../passes/te/to-te.ts";
+import { OpTable } from "../../src/ops/index.ts";
 import { Interpreter } from "./interpret.ts";
 import type { Scalar } from "./scalars.ts";
 
@@ -27,7 +28,11 @@ export function runModel(bytes: Uint8Array, inputs: readonly Tensor[], mode: Mod
   return runGraph(importModel(changed.bytes, { ops: new OpTable() }).graph, changed.keep);
 }
 /** The model as a mode has it, and the inputs that are left. */
-export function changedModel(bytes: Uint8Array, inputs: readonly Tensor[], mode: Mode): { readonly bytes: Uint8Array; readonly keep: readonly Tensor[] } {
+export function changedModel(
+  bytes: Uint8Array,
+  inputs: readonly Tensor[],
+  mode: Mode,
+): { readonly bytes: Uint8Array; readonly keep: readonly Tensor[] } {
   const model = readModel(bytes);
   const keep: Tensor[] = [];
   const initializers = new Set(model.graph!.initializer.map((t) => t.name));
@@ -39,12 +44,26 @@ export function changedModel(bytes: Uint8Array, inputs: readonly Tensor[], mode:
     return bake ? [writeTensor(t, v.name)] : [];
   });
   const baked = new Set(constants.map((t) => t.name));
-  const rest = own.filter((i) => !baked.has(i.name)).map((v) => {
-    const tensor = v.type?.tensor;
-    if (!tensor?.shape || mode === "static" || mode === "constant") return v;
-    return { ...v, type: { ...v.type!, tensor: { ...tensor, shape: { ...tensor.shape, dim: tensor.shape.dim.map((d) => ({ ...d, value: null, param: "" })) } } } };
-  });
-  const changed: ModelProto = { ...model, graph: { ...model.graph!, input: rest, initializer: [...model.graph!.initializer, ...constants] } };
+  const rest = own
+    .filter((i) => !baked.has(i.name))
+    .map((v) => {
+      const tensor = v.type?.tensor;
+      if (!tensor?.shape || mode === "static" || mode === "constant") return v;
+      return {
+        ...v,
+        type: {
+          ...v.type!,
+          tensor: {
+            ...tensor,
+            shape: { ...tensor.shape, dim: tensor.shape.dim.map((d) => ({ ...d, value: null, param: "" })) },
+          },
+        },
+      };
+    });
+  const changed: ModelProto = {
+    ...model,
+    graph: { ...model.graph!, input: rest, initializer: [...model.graph!.initializer, ...constants] },
+  };
   return { bytes: writeModel(changed), keep };
 }
 function isIndexLike(t: Tensor): boolean {

@@ -11,9 +11,13 @@ export function unaryFn(op: UnaryOp, dtype: DType): (x: Scalar) => Scalar {
   if (op === "erf") return (x) => round(t, erf(Number(x)));
   if (t === "f32" || t === "f64") {
     switch (op) {
-      case "neg": return (x) => -Number(x);
-      case "abs": return (x) => Math.abs(Number(x));
-      case "not": case "bitnot": throw new InternalError(`${op} of ${t}`);
+      case "neg":
+        return (x) => -Number(x);
+      case "abs":
+        return (x) => Math.abs(Number(x));
+      case "not":
+      case "bitnot":
+        throw new InternalError(`${op} of ${t}`);
     }
   }
   if (!isFloat(t) && !["neg", "abs", "not", "bitnot"].includes(op)) throw new InternalError(`${op} of ${dtype}`);
@@ -24,22 +28,37 @@ export function binaryFn(op: BinaryOp, dtype: DType): (a: Scalar, b: Scalar) => 
   const t = widened(dtype);
   if (isFloat(t)) {
     switch (op) {
-      case "add": return (a, b) => round(t, Number(a) + Number(b));
-      case "sub": return (a, b) => round(t, Number(a) - Number(b));
-      case "mul": return (a, b) => round(t, Number(a) * Number(b));
-      case "truncmod": return (a, b) => Number(a) % Number(b);
-      case "floormod": return (a, b) => { const r = Number(a) % Number(b); return r !== 0 && r < 0 !== Number(b) < 0 ? r + Number(b) : r; };
-      case "nanmax": return (a, b) => Math.max(Number(a), Number(b));
-      case "nanmin": return (a, b) => Math.min(Number(a), Number(b));
+      case "add":
+        return (a, b) => round(t, Number(a) + Number(b));
+      case "sub":
+        return (a, b) => round(t, Number(a) - Number(b));
+      case "mul":
+        return (a, b) => round(t, Number(a) * Number(b));
+      case "truncmod":
+        return (a, b) => Number(a) % Number(b);
+      case "floormod":
+        return (a, b) => {
+          const r = Number(a) % Number(b);
+          return r !== 0 && r < 0 !== Number(b) < 0 ? r + Number(b) : r;
+        };
+      case "nanmax":
+        return (a, b) => Math.max(Number(a), Number(b));
+      case "nanmin":
+        return (a, b) => Math.min(Number(a), Number(b));
     }
   }
   if (t === "i32") {
     switch (op) {
-      case "add": return (a, b) => (Number(a) + Number(b)) | 0;
-      case "sub": return (a, b) => (Number(a) - Number(b)) | 0;
-      case "mul": return (a, b) => Math.imul(Number(a), Number(b));
-      case "floordiv": return (a, b) => (b === 0 ? 0 : Math.floor(Number(a) / Number(b)) | 0);
-      case "floormod": return (a, b) => (b === 0 ? 0 : Number(a) - Math.floor(Number(a) / Number(b)) * Number(b));
+      case "add":
+        return (a, b) => (Number(a) + Number(b)) | 0;
+      case "sub":
+        return (a, b) => (Number(a) - Number(b)) | 0;
+      case "mul":
+        return (a, b) => Math.imul(Number(a), Number(b));
+      case "floordiv":
+        return (a, b) => (b === 0 ? 0 : Math.floor(Number(a) / Number(b)) | 0);
+      case "floormod":
+        return (a, b) => (b === 0 ? 0 : Number(a) - Math.floor(Number(a) / Number(b)) * Number(b));
     }
   }
   if (t === "bool" && ["min", "max", "add", "sub", "mul"].includes(op)) throw new InternalError(`${op} of bool`);

@@ -24,15 +24,31 @@ function maker(): GraphMaker {
   return m;
 }
 const i64 = (...values: readonly number[]): Tensor => tensorOf("i64", [values.length], values);
-const input = (m: GraphMaker, shape: readonly D.Dim[], dtype: DType = "f32"): ValueId => m.input(`x${m.inputs.length}`, tensorType(dtype, shape));
-function add<A extends Attrs>(m: GraphMaker, def: OpDef<A>, inputs: readonly (ValueId | Tensor | null)[], attrs: A, outputs = 1): readonly ValueId[] {
-  return m.add(def, inputs.map((i) => (i !== null && typeof i === "object" ? m.constant(i) : i)), attrs, outputs);
+const input = (m: GraphMaker, shape: readonly D.Dim[], dtype: DType = "f32"): ValueId =>
+  m.input(`x${m.inputs.length}`, tensorType(dtype, shape));
+function add<A extends Attrs>(
+  m: GraphMaker,
+  def: OpDef<A>,
+  inputs: readonly (ValueId | Tensor | null)[],
+  attrs: A,
+  outputs = 1,
+): readonly ValueId[] {
+  return m.add(
+    def,
+    inputs.map((i) => (i !== null && typeof i === "object" ? m.constant(i) : i)),
+    attrs,
+    outputs,
+  );
 }
 function shape(m: GraphMaker, v: ValueId): string {
   const t = m.type(v);
   return t.kind === "tensor" ? t.tensor.shape.map((d) => d.key).join(" | ") : t.kind;
 }
-const elements = (m: GraphMaker, v: ValueId): string | undefined => m.known(v)?.elements.map((e) => (e === null ? "?" : typeof e === "number" ? String(e) : e.key)).join(" ");
+const elements = (m: GraphMaker, v: ValueId): string | undefined =>
+  m
+    .known(v)
+    ?.elements.map((e) => (e === null ? "?" : typeof e === "number" ? String(e) : e.key))
+    .join(" ");
 const message = (f: () => unknown): string => {
   try {
     f();
@@ -79,18 +95,36 @@ describe("extents", () => {
     const m = maker();
     const parts = add(m, Split, [input(m, [D.int(7)])], { axis: 0, ceil: true }, 4);
     expect(parts.map((p) => shape(m, p))).toEqual(["2", "2", "2", "1"]);
-    expect(add(m, Split, [input(m, [D.mul(D.int(2), N)])], { axis: 0, ceil: false }, 2).map((p) => shape(m, p))).toEqual(["N", "N"]);
-    expect(message(() => add(m, Split, [input(m, [D.int(7)])], { axis: 0, ceil: false }, 2))).toContain("does not divide");
+    expect(
+      add(m, Split, [input(m, [D.mul(D.int(2), N)])], { axis: 0, ceil: false }, 2).map((p) => shape(m, p)),
+    ).toEqual(["N", "N"]);
+    expect(message(() => add(m, Split, [input(m, [D.int(7)])], { axis: 0, ceil: false }, 2))).toContain(
+      "does not divide",
+    );
   });
   test("Pad, Tile, Expand", () => {
     const m = maker();
-    expect(shape(m, add(m, Pad, [input(m, [N, T]), i64(1, 0, 2, -1)], { mode: "constant" })[0]!)).toBe("N + 3 | T + -1");
+    expect(shape(m, add(m, Pad, [input(m, [N, T]), i64(1, 0, 2, -1)], { mode: "constant" })[0]!)).toBe(
+      "N + 3 | T + -1",
+    );
     expect(shape(m, add(m, Tile, [input(m, [N]), i64(3)], {})[0]!)).toBe("3*N");
     expect(shape(m, add(m, Expand, [input(m, [D.one, T]), i64(4, 1, 1)], {})[0]!)).toBe("4 | 1 | T");
   });
   test("Resize by a ratio that f32 rounds", () => {
     const m = maker();
-    const attrs = { mode: "linear", coordinates: "half_pixel", nearest: "floor", a: -0.75, antialias: false, excludeOutside: false, extrapolation: 0, policy: "stretch", roi: 1, scalesAt: 2, sizesAt: 3 };
+    const attrs = {
+      mode: "linear",
+      coordinates: "half_pixel",
+      nearest: "floor",
+      a: -0.75,
+      antialias: false,
+      excludeOutside: false,
+      extrapolation: 0,
+      policy: "stretch",
+      roi: 1,
+      scalesAt: 2,
+      sizesAt: 3,
+    };
     const third = tensorOf("f32", [1], [1 / 300]);
     const out = add(m, Resize, [input(m, [D.mul(D.int(300), N)]), null, third], attrs)[0]!;
     expect(shape(m, out)).toBe("N");
@@ -106,12 +140,18 @@ describe("extents", () => {
   });
   test("TopK of more than there is", () => {
     const m = maker();
-    expect(message(() => add(m, TopK, [input(m, [D.int(3)]), i64(4)], { axis: 0, largest: true }, 2))).toBe("4 elements of an axis of 3");
+    expect(message(() => add(m, TopK, [input(m, [D.int(3)]), i64(4)], { axis: 0, largest: true }, 2))).toBe(
+      "4 elements of an axis of 3",
+    );
   });
   test("Einsum: labels that differ", () => {
     const m = maker();
-    expect(shape(m, add(m, Einsum, [input(m, [N, T]), input(m, [T, D.int(4)])], { equation: "ij,jk->ki" })[0]!)).toBe("4 | N");
-    expect(message(() => add(m, Einsum, [input(m, [D.int(2)]), input(m, [D.int(3)])], { equation: "i,i->" }))).toBe("label i is both 2 and 3");
+    expect(shape(m, add(m, Einsum, [input(m, [N, T]), input(m, [T, D.int(4)])], { equation: "ij,jk->ki" })[0]!)).toBe(
+      "4 | N",
+    );
+    expect(message(() => add(m, Einsum, [input(m, [D.int(2)]), input(m, [D.int(3)])], { equation: "i,i->" }))).toBe(
+      "label i is both 2 and 3",
+    );
   });
 });
 
