@@ -312,19 +312,13 @@ function runLoop(
     const iteration = b.temp("iteration", inputType(g, 0).dtype, []);
     b.map(iteration, () => E.to(iteration.dtype, ofDim(counter.dim)));
     const results = b.inline(g, [iteration, flag ?? always, ...now, ...captures]);
-    left.forEach((dims, k) =>
-      dims.forEach((s, j) => {
-        if (s.id !== null) b.dim(s.id, { value: results[k + 1]!.shape[j]! });
-      }),
-    );
+    for (const [k, dims] of left.entries())
+      for (const [j, s] of dims.entries()) if (s.id !== null) b.dim(s.id, { value: results[k + 1]!.shape[j]! });
     each(results, counter.dim);
-    next.forEach((x, k) => copy(b, x, results[k + 1]!));
+    for (const [k, x] of next.entries()) copy(b, x, results[k + 1]!);
     if (flag) b.map(flag, () => scalarOf(results[0]!));
-    left.forEach((dims, k) =>
-      dims.forEach((s, j) => {
-        if (s.id !== null) b.dim(symbolOf(types[k]!.shape[j]!), { value: s.dim });
-      }),
-    );
+    for (const [k, dims] of left.entries())
+      for (const [j, s] of dims.entries()) if (s.id !== null) b.dim(symbolOf(types[k]!.shape[j]!), { value: s.dim });
   });
   return now;
 }
@@ -406,13 +400,11 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
   const length = walked[0]!.shape[axes[0]!]!;
   const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
   const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
-  now.forEach((s, k) =>
-    inputType(g, k).shape.forEach((d, j) => {
+  for (const [k, s] of now.entries())
+    for (const [j, d] of inputType(g, k).shape.entries())
       if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$carried.")) b.dim(d.id, { value: s.shape[j]! });
-    }),
-  );
   const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
-  now.forEach((s, k) => copy(b, s, b.input(k)));
+  for (const [k, s] of now.entries()) copy(b, s, b.input(k));
   const counter = b.symbol("scan");
   const time = (reversed: readonly number[], k: number): Dim =>
     reversed[k] ? D.sub(D.sub(length, D.one), counter.dim) : counter.dim;
@@ -444,7 +436,7 @@ function lowerScan(b: TeBuilder, a: ScanAttrs): void {
         ),
       );
     });
-    next.forEach((s, k) => copy(b, s, results[k]!));
+    for (const [k, s] of next.entries()) copy(b, s, results[k]!);
   });
   now.forEach((s, k) => {
     if (b.wants(k)) copy(b, b.output(k), s);

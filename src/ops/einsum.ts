@@ -51,15 +51,15 @@ function label(eq: Equation, shapes: readonly (readonly Dim[])[], fail: (m: stri
   const dots = eq.output === null || eq.output.includes("...") ? ellipsis(widest) : [];
   const output = [...before!, ...dots, ...after!];
   const extents = new Map<string, Dim>();
-  inputs.forEach((labels, k) =>
-    labels.forEach((c, a) => {
+  for (const [k, labels] of inputs.entries()) {
+    for (const [a, c] of labels.entries()) {
       const old = extents.get(c) ?? D.one;
       const now = shapes[k]![a]!;
       if (old.kind === "int" && now.kind === "int" && old !== now && old !== D.one && now !== D.one)
         fail(`label ${c} is both ${old.value} and ${now.value}`);
       extents.set(c, D.broadcast(old, now));
-    }),
-  );
+    }
+  }
   for (const c of output) if (!extents.has(c)) fail(`the output has label ${c}, which no input has`);
   return { inputs, output, extents };
 }

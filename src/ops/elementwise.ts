@@ -5,7 +5,7 @@ import { constant, type Expr, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import type { Accuracy, OpDef, RawNode, TeBuilder } from "../ir/opdef.ts";
 import { op } from "../ir/opdef.ts";
-import { type DType, elementBytes, intBits, isFloat, isInt, isUnsigned, tensorType } from "../ir/types.ts";
+import { type DType, isFloat, isInt, isUnsigned, tensorType } from "../ir/types.ts";
 import {
   broadcastShapes,
   expectType,
@@ -142,8 +142,8 @@ const alpha =
   (dflt: number) =>
   (n: RawNode): { alpha: number } => ({ alpha: n.float("alpha", dflt) });
 const alphaGamma = (n: RawNode): { alpha: number; gamma: number } => ({
-  alpha: n.float("alpha", 1.67326319217681884765625),
-  gamma: n.float("gamma", 1.05070102214813232421875),
+  alpha: n.float("alpha", 1.6732631921768188),
+  gamma: n.float("gamma", 1.0507010221481323),
 });
 const alphaBeta =
   (a: number, b: number) =>
@@ -530,75 +530,6 @@ export const IsInf: OpDef<{ negative: boolean; positive: boolean }> = op({
   },
 });
 
-/** The least magnitude that overflows the 8-bit floats when a cast does not saturate, and what it becomes. A half-way value goes to even. */
-const overflow: Readonly<
-  Partial<Record<DType, { readonly from: number; readonly exclusive: boolean; readonly to: number }>>
-> = {
-  f8e4m3fn: { from: 464, exclusive: true, to: Number.NaN },
-  f8e4m3fnuz: { from: 248, exclusive: false, to: Number.NaN },
-  f8e5m2: { from: 61440, exclusive: false, to: Number.POSITIVE_INFINITY },
-  f8e5m2fnuz: { from: 61440, exclusive: false, to: Number.NaN },
-};
-/** ONNX's cast: to integers under 8 bits floats wrap as integers do. */
-function castTo(to: DType, x: Expr, saturate: boolean): Expr {
-  if (isFloat(x.dtype) && isInt(to) && intBits(to) < 8) return E.to(to, E.to("i32", x));
-  const o = saturate ? undefined : overflow[to];
-  if (!o || !isFloat(x.dtype)) return E.to(to, x);
-  const v = E.to(wide(x.dtype), x);
-  const [a, limit] = [E.unary("abs", v), constant(v.dtype, o.from)];
-  return E.where(
-    o.exclusive ? E.lt(limit, a) : E.le(limit, a),
-    E.where(E.lt(v, 0), constant(to, -o.to), constant(to, o.to)),
-    E.to(to, v),
-  );
-}
-export const Cast: OpDef<{ to: DType; wraps?: boolean }> = op<{ to: DType; wraps?: boolean }>({
-  name: "Cast",
-  onnx: [onnx("Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25)],
-  accuracy: exact,
-  effects: "none",
-  parse: (n) => ({ to: n.dtype("to"), ...(n.int("saturate", 1) === 0 ? { wraps: true } : {}) }),
-  infer: (x, a, ctx) => [tensorType(a.to, tensor(x, 0, ctx).shape)],
-  body: {
-    kind: "compute",
-    compute: (b, n) => b.map(b.output(0), (i) => castTo(n.attrs.to, load(b.input(0), i), !n.attrs.wraps)),
-  },
-});
-export const CastLike: OpDef<{ wraps?: boolean }> = op<{ wraps?: boolean }>({
-  name: "CastLike",
-  onnx: [onnx("CastLike", 15, 19, 21, 23, 24, 25)],
-  accuracy: exact,
-  effects: "none",
-  parse: (n) => (n.int("saturate", 1) === 0 ? { wraps: true } : {}),
-  infer: (x, _a, ctx) => [tensorType(tensor(x, 1, ctx).dtype, tensor(x, 0, ctx).shape)],
-  body: {
-    kind: "compute",
-    compute: (b, n) => b.map(b.output(0), (i) => castTo(b.output(0).dtype, load(b.input(0), i), !n.attrs.wraps)),
-  },
-});
-/** The bits of the input as another type of the same width. */
-export const BitCast: OpDef<{ to: DType }> = op({
-  name: "BitCast",
-  onnx: [onnx("BitCast", 26)],
-  accuracy: exact,
-  effects: "none",
-  parse: (n) => ({ to: n.dtype("to") }),
-  infer: (x, a, ctx) => {
-    const t = tensor(x, 0, ctx);
-    if (elementBytes(t.dtype) !== elementBytes(a.to)) ctx.fail(`the bits of ${t.dtype} as ${a.to}`);
-    if (elementBytes(a.to) < 4 && (isFloat(t.dtype) || isFloat(a.to)) && t.dtype !== a.to)
-      ctx.fail(`the bits of ${t.dtype} as ${a.to} are not supported`);
-    return [tensorType(a.to, t.shape)];
-  },
-  body: {
-    kind: "compute",
-    compute: (b, n) =>
-      b.map(b.output(0), (i) => {
-        const x = load<Expr>(b.input(0), i);
-        return isFloat(x.dtype) === isFloat(n.attrs.to) ? E.to(n.attrs.to, x) : E.bitcast<Expr>(n.attrs.to, x);
-      }),
-  },
-});
 /** a * sigmoid(alpha * a) * b. */
 export const SwiGLU: OpDef<{ alpha: number }> = op({
   name: "SwiGLU",
@@ -647,5 +578,5 @@ export const elementwiseOps: readonly OpDef<Attrs>[] = [
   ...unaries,
   ...binaries,
   ...variadics,
-  ...([Pow, Clip, Where, IsNaN, IsInf, Cast, CastLike, BitCast, SwiGLU, Dropout] as unknown as readonly OpDef<Attrs>[]),
+  ...([Pow, Clip, Where, IsNaN, IsInf, SwiGLU, Dropout] as unknown as readonly OpDef<Attrs>[]),
 ];

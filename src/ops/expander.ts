@@ -4,7 +4,8 @@ import type { Dim } from "../ir/dim.ts";
 import type { Attrs } from "../ir/graph.ts";
 import type { GraphBuilder, OpDef } from "../ir/opdef.ts";
 import { type DType, tensorOf } from "../ir/types.ts";
-import { Add, Cast, Div, Mul, Sub } from "./elementwise.ts";
+import { Cast } from "./cast.ts";
+import { Add, Div, Mul, Sub } from "./elementwise.ts";
 
 export class Expander {
   readonly b: GraphBuilder;

@@ -26,7 +26,7 @@ const activations: Readonly<Record<string, (p: readonly number[]) => Attrs>> = {
   HardSigmoid: ([alpha, beta]) => ({ alpha: alpha ?? 0.2, beta: beta ?? 0.5 }),
   Softplus: () => ({}),
   Softsign: () => ({}),
-  Selu: () => ({ alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 }),
+  Selu: () => ({ alpha: 1.6732631921768188, gamma: 1.0507010221481323 }),
 };
 function parseActivation(n: RawNode, parameters: readonly number[]): Activation {
   const activation = n.string("activation", "");

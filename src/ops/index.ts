@@ -2,6 +2,7 @@
 import type { Attrs } from "../ir/graph.ts";
 import type { OpDef } from "../ir/opdef.ts";
 import { attentionOps } from "./attention.ts";
+import { castOps } from "./cast.ts";
 import { contractOps } from "./contract.ts";
 import { contribAttentionOps } from "./contrib-attention.ts";
 import { controlOps } from "./control.ts";
@@ -27,11 +28,13 @@ import { sequenceOps } from "./sequence.ts";
 import { signalOps } from "./signal.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
+import { svmOps } from "./svm.ts";
 import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
 export const allOps: readonly OpDef<Attrs>[] = [
   ...elementwiseOps,
+  ...castOps,
   ...contractOps,
   ...convOps,
   ...poolOps,
@@ -54,6 +57,7 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...signalOps,
   ...mlOps,
   ...treeOps,
+  ...svmOps,
   ...attentionOps,
   ...contribAttentionOps,
   ...linearAttentionOps,

@@ -7,7 +7,6 @@ import { type Expr, i32, ofDim, v } from "../ir/expr.ts";
 import { type Stmt, seq } from "../ir/loops.ts";
 import type { TeBuilder } from "../ir/opdef.ts";
 import { type Buffer, dense } from "../ir/storage.ts";
-import type { DType } from "../ir/types.ts";
 
 /** A kernel under construction: makes names and buffers that are unique in it, and notes the symbols that it reads. */
 export class KernelScope {

@@ -20,7 +20,7 @@ export const ml = (
   ...since: readonly number[]
 ): { domain: string; type: string; since: readonly number[] } => ({ domain: "ai.onnx.ml", type, since });
 const accuracy: Accuracy = { kind: "rtol", r: 1e-5 };
-const f32s = (
+export const f32s = (
   b: TeBuilder,
   name: string,
   values: readonly number[],
@@ -81,7 +81,7 @@ export function postTransform(b: TeBuilder, scores: Buffer, out: Buffer, post: P
 }
 
 /** The label of class k: from a table, or k itself for strings. */
-type Labels = { readonly labels: readonly number[]; readonly classes: number };
+export type Labels = { readonly labels: readonly number[]; readonly classes: number };
 export function parseLabels(n: RawNode, ints: string): Labels {
   const [numbers, strings] = [n.ints(ints), n.strings("classlabels_strings")];
   if (strings && strings.length > 0) return { labels: strings.map((_, k) => k), classes: strings.length };
@@ -438,198 +438,6 @@ export const ZipMap: OpDef<Record<string, never>> = op({
   body: { kind: "view" },
 });
 
-// ---- support vector machines
-type SvmAttrs = {
-  readonly kernel: string;
-  readonly parameters: readonly number[];
-  readonly vectors: readonly number[];
-  readonly coefficients: readonly number[];
-  readonly rho: readonly number[];
-  readonly supports: number;
-  readonly oneClass: boolean;
-  readonly post: string;
-};
-function parseSvm(n: RawNode, supports: number): SvmAttrs {
-  const kernel = n.string("kernel_type", "LINEAR");
-  if (!["LINEAR", "POLY", "RBF", "SIGMOID"].includes(kernel)) n.fail(`kernel_type "${kernel}" is unknown`);
-  return {
-    kernel,
-    parameters: n.floats("kernel_params") ?? [0, 0, 0],
-    vectors: n.floats("support_vectors") ?? [],
-    coefficients: n.floats("coefficients") ?? [],
-    rho: n.floats("rho") ?? [0],
-    supports,
-    oneClass: n.int("one_class", 0) !== 0,
-    post: parsePost(n),
-  };
-}
-/** The kernel of each row with each of `count` vectors. */
-function kernelMatrix(b: TeBuilder, a: SvmAttrs, vectors: readonly number[], count: number): Buffer {
-  const x = b.input(0);
-  const [rows, features] = rowsOf(x.shape, { fail: bug });
-  const v = f32s(b, "vectors", vectors, [count, vectors.length / count]);
-  const out = b.temp("kernel", "f32", [rows, D.int(count)]);
-  const [gamma, offset, degree] = [a.parameters[0] ?? 0, a.parameters[1] ?? 0, a.parameters[2] ?? 0];
-  const at = (i: readonly Expr[], f: Expr): readonly [Expr, Expr] => [
-    E.to("f32", feature(x, i[0]!, f)),
-    load(v, [i[1]!, f]),
-  ];
-  if (a.kernel === "RBF") {
-    sumInto(
-      b,
-      out,
-      [features],
-      (i, [f]) => {
-        const [p, q] = at(i, f!);
-        return E.mul(E.sub(p, q), E.sub(p, q));
-      },
-      (s) => E.unary("exp", E.mul(s, -gamma)),
-    );
-  } else {
-    sumOfProducts(
-      b,
-      out,
-      [features],
-      (i, [f]) => at(i, f!),
-      (s) => {
-        if (a.kernel === "LINEAR") return s;
-        const t = E.add(E.mul(s, gamma), offset);
-        return a.kernel === "POLY" ? E.pow(t, constant("f32", degree)) : E.unary("tanh", t);
-      },
-    );
-  }
-  return out;
-}
-export const SVMRegressor: OpDef<SvmAttrs> = op({
-  name: "SVMRegressor",
-  onnx: [ml("SVMRegressor", 1)],
-  accuracy,
-  effects: "none",
-  parse: (n) => parseSvm(n, n.int("n_supports", 0)),
-  infer: (x, _a, ctx) => [tensorType("f32", [rowsOf(tensor(x, 0, ctx).shape, ctx)[0], D.one])],
-  body: {
-    kind: "compute",
-    compute: (b, n) => {
-      const a = n.attrs;
-      // Without support vectors the coefficients are the weights of a linear model.
-      const k =
-        a.supports > 0
-          ? kernelMatrix(b, a, a.vectors, a.supports)
-          : kernelMatrix(b, { ...a, kernel: "LINEAR" }, a.coefficients, 1);
-      const weights = f32s(b, "coefficients", a.supports > 0 ? a.coefficients : [1]);
-      const raw = b.temp("raw", "f32", b.output(0).shape);
-      sumOfProducts(
-        b,
-        raw,
-        [k.shape[1]!],
-        ([i], [s]) => [load(k, [i!, s!]), load(weights, [s!])],
-        (s) => {
-          const y = E.add(s, a.rho[0] ?? 0);
-          return a.oneClass ? E.where(E.lt(0, y), constant("f32", 1), constant("f32", -1)) : y;
-        },
-      );
-      postTransform(b, raw, b.output(0), a.post as PostTransform);
-    },
-  },
-});
-
-type SvmClassifierAttrs = SvmAttrs & Labels & { readonly perClass: readonly number[] };
-/**
- * With support vectors, each pair of classes votes by a score; without, there is one linear score per class. Scores of pairs are the
- * second output (for two classes the negative of the score, and the score).
- */
-export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
-  name: "SVMClassifier",
-  onnx: [ml("SVMClassifier", 1)],
-  accuracy,
-  effects: "none",
-  parse: (n) => {
-    if ((n.floats("prob_a") ?? []).length > 0) n.fail("an SVMClassifier with probabilities (prob_a, prob_b)");
-    const perClass = n.ints("vectors_per_class") ?? [];
-    return {
-      ...parseSvm(
-        n,
-        perClass.reduce((p, q) => p + q, 0),
-      ),
-      ...parseLabels(n, "classlabels_ints"),
-      perClass,
-    };
-  },
-  infer: (x, a, ctx) => {
-    const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
-    const c = a.classes;
-    return [
-      tensorType("i64", [rows]),
-      tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 ? (c * (c - 1)) / 2 : c)]),
-    ];
-  },
-  body: {
-    kind: "compute",
-    compute: (b, n) => {
-      const a = n.attrs;
-      const c = a.classes;
-      if (a.supports === 0) {
-        const k = kernelMatrix(b, a, a.coefficients, c);
-        const scores = b.temp("scores", "f32", k.shape);
-        b.map(scores, (i) => E.add(load(k, i), a.rho[0] ?? 0));
-        return classify(b, a, scores, b.output(0), b.output(1), a.post as PostTransform, null);
-      }
-      const k = kernelMatrix(b, a, a.vectors, a.supports);
-      const starts = a.perClass.map((_, j) => a.perClass.slice(0, j).reduce((p, q) => p + q, 0));
-      const pairs = Array.from({ length: c }, (_, i) =>
-        Array.from({ length: c - i - 1 }, (__, j) => [i, i + 1 + j] as const),
-      ).flat();
-      // Weights of every vector in every pair; coefficients are [classes - 1, vectors].
-      const weights = pairs.map(([i, j]) =>
-        Array.from({ length: a.supports }, (_, s) => {
-          const of = starts.findLastIndex((start) => s >= start);
-          return of === i
-            ? a.coefficients[(j - 1) * a.supports + s]!
-            : of === j
-              ? a.coefficients[i * a.supports + s]!
-              : 0;
-        }),
-      );
-      const w = f32s(b, "weights", weights.flat(), [pairs.length, a.supports]);
-      const rho = f32s(
-        b,
-        "rho",
-        pairs.map((_, p) => a.rho[p] ?? 0),
-      );
-      const scores = b.temp("scores", "f32", [k.shape[0]!, D.int(pairs.length)]);
-      sumOfProducts(
-        b,
-        scores,
-        [k.shape[1]!],
-        ([i, p], [s]) => [load(k, [i!, s!]), load(w, [p!, s!])],
-        (s, [, p]) => E.add(s, load(rho, [p!])),
-      );
-      const side = (q: number): Buffer =>
-        b.constant(
-          "pair",
-          tensorOf(
-            "i32",
-            [pairs.length],
-            pairs.map((p) => p[q]!),
-          ),
-        );
-      const [first, second] = [side(0), side(1)];
-      const votes = b.temp("votes", "i32", [k.shape[0]!, D.int(c)]);
-      sumInto(b, votes, [D.int(pairs.length)], ([i, cls], [p]) =>
-        E.to("i32", E.eq(E.where(E.lt(0, load(scores, [i!, p!])), load(first, [p!]), load(second, [p!])), cls!)),
-      );
-      const winner = b.temp("winner", "i32", [k.shape[0]!]);
-      argInto(b, winner, [D.int(c)], true, false, ([i], [cls]) => load(votes, [i!, cls!]));
-      b.map(b.output(0), ([i]) => labelOf(b, a, load(winner, [i!]), b.output(0).dtype));
-      if (c > 2) return postTransform(b, scores, b.output(1), a.post as PostTransform);
-      b.map(b.output(1), ([i, q]) => {
-        const s = load<Expr>(scores, [i!, i32(0)]);
-        return E.where(E.eq(q!, 0), E.neg(s), s);
-      });
-    },
-  },
-});
-
 export const mlOps: readonly OpDef<Attrs>[] = [
   LinearClassifier,
   LinearRegressor,
@@ -641,6 +449,4 @@ export const mlOps: readonly OpDef<Attrs>[] = [
   OneHotEncoder,
   LabelEncoder,
   ZipMap,
-  SVMRegressor,
-  SVMClassifier,
 ] as unknown as readonly OpDef<Attrs>[];
