@@ -385,19 +385,27 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
     return ids;
   };
   const swapped = new Set<BufferId>();
-  visitActions(actions, (a) => { if (a.kind === "loop") for (const id of a.swap.flat()) swapped.add(rootOf(buffers, id)); });
+  visitActions(actions, (a) => {
+    if (a.kind === "loop") for (const id of a.swap.flat()) swapped.add(rootOf(buffers, id));
+  });
   const sizeOf = (id: BufferId): Set<SymbolId> => {
     const b = must(buffers.get(id), `buffer ${id}`);
     return D.symbolsOf((b.storage ?? dense(b.shape)).size);
   };
   const boundIn = (a: Action<Call>): Set<SymbolId> => {
     const ids = new Set<SymbolId>();
-    visitActions([a], (x) => { if (x.kind === "dim") ids.add(x.id); });
+    visitActions([a], (x) => {
+      if (x.kind === "dim") ids.add(x.id);
+    });
     return ids;
   };
   // A buffer is reserved in the innermost list that holds all of its uses; where a nested action binds its size, inside of that action,
   // in each branch. `keep`: what is used further out. A swapped buffer may hold what its partner held: it is not released.
-  const place = (list: readonly Action<Call>[], reserved: ReadonlySet<BufferId>, keep: ReadonlySet<BufferId>): Action<Call>[] => {
+  const place = (
+    list: readonly Action<Call>[],
+    reserved: ReadonlySet<BufferId>,
+    keep: ReadonlySet<BufferId>,
+  ): Action<Call>[] => {
     const uses = list.map(touched);
     const out: Action<Call>[] = [];
     const now = new Set(reserved);
@@ -405,7 +413,8 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
       const nested = a.kind === "loop" || a.kind === "if";
       const bound = nested ? boundIn(a) : new Set<SymbolId>();
       const elsewhere = (id: BufferId): boolean => keep.has(id) || uses.some((u, j) => j !== k && u.has(id));
-      const here = (id: BufferId): boolean => !nested || (![...sizeOf(id)].some((s) => bound.has(s)) && (elsewhere(id) || touchesInBoth(a, id, touched)));
+      const here = (id: BufferId): boolean =>
+        !nested || (![...sizeOf(id)].some((s) => bound.has(s)) && (elsewhere(id) || touchesInBoth(a, id, touched)));
       for (const id of uses[k]!) {
         if (now.has(id) || !here(id)) continue;
         out.push({ kind: "reserve", buffer: id });
@@ -413,7 +422,13 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
       }
       const inner = new Set([...keep, ...[...uses[k]!].filter(elsewhere)]);
       const body = (actions: readonly Action<Call>[]): Action<Call>[] => place(actions, now, inner);
-      out.push(a.kind === "loop" ? { ...a, body: body(a.body) } : a.kind === "if" ? { ...a, then: body(a.then), otherwise: body(a.otherwise) } : a);
+      out.push(
+        a.kind === "loop"
+          ? { ...a, body: body(a.body) }
+          : a.kind === "if"
+            ? { ...a, then: body(a.then), otherwise: body(a.otherwise) }
+            : a,
+      );
       for (const id of uses[k]!) {
         const mine = now.has(id) || elsewhere(id);
         now.add(id);

@@ -10,7 +10,14 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const folder = mkdtempSync(join(tmpdir(), "ingot-test-"));
 const report = join(folder, "report.json");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
-const args = [vitest, "run", "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)];
+const args = [
+  vitest,
+  "run",
+  "--reporter=dot",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+];
 const run = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
 
 let failed = run.status === 0 ? 0 : 1;
@@ -31,7 +38,8 @@ try {
     }
   }
   // Suites name the missing tool or feature in the titles of what they skip, or print it while they run.
-  for (const [file, n] of names) console.log(`not run: ${n} of ${file} (a tool or a feature of the target that they need is missing here)`);
+  for (const [file, n] of names)
+    console.log(`not run: ${n} of ${file} (a tool or a feature of the target that they need is missing here)`);
 } catch {
   console.log("vitest left no report");
 }
