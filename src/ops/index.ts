@@ -16,6 +16,7 @@ import { linearAttentionOps } from "./linear-attention.ts";
 import { lossOps } from "./loss.ts";
 import { mlOps } from "./ml.ts";
 import { moveOps } from "./move.ts";
+import { ngramOps } from "./ngram.ts";
 import { normOps } from "./norm.ts";
 import { normExpandOps } from "./norm-expand.ts";
 import { poolOps } from "./pool.ts";
@@ -29,6 +30,7 @@ import { signalOps } from "./signal.ts";
 import { sliceOps } from "./slice.ts";
 import { sortOps } from "./sort.ts";
 import { svmOps } from "./svm.ts";
+import { trainingOps } from "./training.ts";
 import { treeOps } from "./trees.ts";
 import { viewOps } from "./view.ts";
 
@@ -58,6 +60,8 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...mlOps,
   ...treeOps,
   ...svmOps,
+  ...ngramOps,
+  ...trainingOps,
   ...attentionOps,
   ...contribAttentionOps,
   ...linearAttentionOps,
