@@ -15,8 +15,8 @@ import type { Scalar } from "./scalars.ts";
 
 export type Result = { readonly dims: readonly number[]; readonly data: readonly Scalar[]; readonly dtype: DType };
 
-export function runGraph(g: Graph, inputs: readonly Tensor[]): Result[] {
-  return new Interpreter(toTe(expand(g))).run(inputs);
+export function runGraph(g: Graph, inputs: readonly Tensor[], seed = 0): Result[] {
+  return new Interpreter(toTe(expand(g))).run(inputs, seed);
 }
 /**
  * static: as the file says. symbolic: every dim of every input a symbol. constant: integer inputs are constants, as in real models,
