@@ -90,6 +90,8 @@ class Binder {
   }
   /** A value worth a local: not a leaf, not a register, not index arithmetic. */
   private worth(e: LoopExpr): boolean {
+    // A vector comparison is a mask, which no local holds.
+    if (e.dtype === "bool" && lanesOf(e) > 1) return false;
     switch (e.kind) {
       case "const":
       case "var":

@@ -162,7 +162,7 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const rs =
       row && rowTile > 1
         ? steps.split(row, even(row, rowTile), "overlap")
-        : { outer: row ? [row.name] : [], inner: "" };
+        : { outer: rest.slice(-1).map((x) => x.name), inner: "" };
     const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes, "overlap");
     steps.order([
       ...units(s.axes.filter((x) => x !== v)),
