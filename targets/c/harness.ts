@@ -1,5 +1,6 @@
 // Compiles emitted C with a small main around it and runs it: for `ingot run -t c`, `ingot bench` and the tests.
 import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,12 +35,21 @@ export type CBuild = {
 };
 export type CBench = { readonly medianMs: number; readonly minMs: number; readonly runs: number };
 
-type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
-function execute(command: string, args: readonly string[], cwd?: string): Promise<Finished | null> {
+/** signal: what ended it, if it did not end by itself. */
+type Finished = {
+  readonly code: number;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
+function execute(command: string, args: readonly string[], cwd?: string, timeout = 0): Promise<Finished | null> {
   return new Promise((resolve) => {
-    execFile(command, args, { cwd, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, timeout, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       if (error && "code" in error && error.code === "ENOENT") resolve(null);
-      else resolve({ code: error ? (typeof error.code === "number" ? error.code : 1) : 0, stdout, stderr });
+      else {
+        const code = error ? (typeof error.code === "number" ? error.code : 1) : 0;
+        resolve({ code, signal: error?.signal ?? null, stdout, stderr });
+      }
     });
   });
 }
@@ -213,9 +223,8 @@ function benchLines(name: string, runs: number): string[] {
   ];
 }
 
-/** Builds all cases into the program `model` in a folder. A bench reads the length of each round in ms from its input. */
-async function buildIn(folder: string, cases: readonly CCase[], build: CBuild, bench: boolean): Promise<Interface[]> {
-  const cc = build.cc ?? (await findCompiler());
+/** Writes all files of the cases and of their runs into a folder. */
+async function writeCases(folder: string, cases: readonly CCase[]): Promise<Interface[]> {
   const apis = cases.map((c) => interfaceOf(c.program, c.name));
   for (const [at, c] of cases.entries()) {
     for (const f of c.files) await writeFile(join(folder, f.path), f.bytes);
@@ -223,79 +232,150 @@ async function buildIn(folder: string, cases: readonly CCase[], build: CBuild, b
       for (const [i, f] of apis[at]!.inputs.entries())
         await writeFile(join(folder, inputFile(at, r, i)), inputOf(run, f).bytes);
   }
-  const calls = cases.map((_, i) => `case_${i}(${bench ? "ms" : ""});`);
-  const main = [
+  return apis;
+}
+function sourcesOf(c: CCase): string[] {
+  return c.files.filter((f) => f.role === "code").map((f) => f.path);
+}
+
+/**
+ * A main for the cases of these indices, which does all of them, or the one whose index is its argument. A bench reads the length of
+ * each round in ms from its input.
+ */
+function mainText(
+  cases: readonly CCase[],
+  apis: readonly Interface[],
+  which: readonly number[],
+  build: CBuild,
+  bench: boolean,
+): string {
+  const split = build.split ?? false;
+  return [
     "#define _POSIX_C_SOURCE 199309L",
-    ...cases.map((c) => `#include "${c.name}.h"`),
+    ...which.map((i) => `#include "${cases[i]!.name}.h"`),
     common,
-    ...(build.split ? [splitter] : []),
+    ...(split ? [splitter] : []),
     ...(bench ? [timer] : []),
-    ...cases.map((c, i) => caseFunction(c, i, apis[i]!, build.split ?? false, bench)),
-    "int main(void) {",
+    ...which.map((i) => caseFunction(cases[i]!, i, apis[i]!, split, bench)),
     ...(bench
-      ? ["  double ms;", `  while (scanf("%lf", &ms) == 1) { ${calls.join(" ")} }`]
-      : calls.map((call) => `  ${call}`)),
+      ? [
+          "int main(void) {",
+          "  double ms;",
+          `  while (scanf("%lf", &ms) == 1) { ${which.map((i) => `case_${i}(ms);`).join(" ")} }`,
+        ]
+      : [
+          "int main(int argc, char **argv) {",
+          "  int only = argc > 1 ? atoi(argv[1]) : -1;",
+          ...which.map((i) => `  if (only == -1 || only == ${i}) case_${i}();`),
+        ]),
     "  return 0;",
     "}",
     "",
   ].join("\n");
-  await writeFile(join(folder, "main.c"), main);
-  const sources = cases.flatMap((c) => c.files.filter((f) => f.role === "code").map((f) => f.path));
+}
+
+/** Builds all cases into the program `model` in a folder. */
+async function buildIn(folder: string, cases: readonly CCase[], build: CBuild, bench: boolean): Promise<Interface[]> {
+  const cc = build.cc ?? (await findCompiler());
+  const apis = await writeCases(folder, cases);
+  await writeFile(join(folder, "main.c"), mainText(cases, apis, [...cases.keys()], build, bench));
   const flags = build.flags ?? ["-std=c11", "-O2"];
-  const made = await execute(cc, [...flags, "-o", "model", "main.c", ...sources, "-lm"], folder);
+  const made = await execute(cc, [...flags, "-o", "model", "main.c", ...cases.flatMap(sourcesOf), "-lm"], folder);
   if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
   if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
   return apis;
 }
 
-/** Builds all cases in a temporary folder, runs them, and returns what `read` makes of the output lines. */
-async function inFolder<T>(
-  cases: readonly CCase[],
-  build: CBuild,
-  read: (folder: string, apis: readonly Interface[], lines: readonly string[]) => Promise<T>,
-): Promise<T> {
+async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "ingot-c-"));
   try {
-    const apis = await buildIn(folder, cases, build, false);
-    const ran = must(await execute(join(folder, "model"), [], folder), "the program that was just built");
-    if (ran.code !== 0)
-      throw new InternalError(`the compiled model stops with ${ran.code}:\n${ran.stderr.slice(0, 8000)}`);
-    return await read(
-      folder,
-      apis,
-      ran.stdout.split("\n").filter((l) => l !== ""),
-    );
+    return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** The results of the runs of case `index`, from the lines that it printed and the files that it wrote. */
+async function resultsOf(
+  folder: string,
+  index: number,
+  api: Interface,
+  runs: number,
+  lines: readonly string[],
+): Promise<CResult[]> {
+  const results: CResult[] = [];
+  for (let r = 0; r < runs; r++) {
+    const line = JSON.parse(must(lines[r], "a result line")) as { status: number; dims?: number[][] };
+    const outputs: Record<string, Tensor> = {};
+    if (line.status === 0) {
+      for (const [o, f] of api.outputs.entries()) {
+        const dims = must(line.dims?.[o], `dims of ${f.port}`);
+        const read = await readFile(join(folder, outputFile(index, r, o)));
+        // A tensor's bytes start at a multiple of 8.
+        const bytes = new Uint8Array(countOf(dims) * elementBytes(f.buffer.dtype));
+        bytes.set(read);
+        outputs[f.port] = { dtype: f.buffer.dtype, dims, bytes };
+      }
+    }
+    results.push({ status: line.status, outputs });
+  }
+  return results;
+}
+function stopped({ code, signal, stderr }: Finished): InternalError {
+  return new InternalError(`the compiled model stops with ${signal ?? code}:\n${stderr.slice(0, 8000)}`);
+}
+const linesOf = (text: string): string[] => text.split("\n").filter((l) => l !== "");
 
 /**
  * Builds cases into one program and does all their runs. InternalError when the compiler or the program fails (sanitizers
  * included), UnavailableError without a compiler.
  */
 export async function runCases(cases: readonly CCase[], build: CBuild = {}): Promise<CResult[][]> {
-  return inFolder(cases, build, async (folder, apis, lines) => {
+  return inFolder(async (folder) => {
+    const apis = await buildIn(folder, cases, build, false);
+    const ran = must(await execute(join(folder, "model"), [], folder), "the program that was just built");
+    if (ran.code !== 0) throw stopped(ran);
+    const lines = linesOf(ran.stdout);
     let next = 0;
     const results: CResult[][] = [];
     for (const [c, { runs }] of cases.entries()) {
-      const list: CResult[] = [];
-      for (const r of runs.keys()) {
-        const line = JSON.parse(must(lines[next++], "a result line")) as { status: number; dims?: number[][] };
-        const outputs: Record<string, Tensor> = {};
-        if (line.status === 0) {
-          for (const [o, f] of apis[c]!.outputs.entries()) {
-            const dims = must(line.dims?.[o], `dims of ${f.port}`);
-            const read = await readFile(join(folder, outputFile(c, r, o)));
-            // A tensor's bytes start at a multiple of 8.
-            const bytes = new Uint8Array(countOf(dims) * elementBytes(f.buffer.dtype));
-            bytes.set(read);
-            outputs[f.port] = { dtype: f.buffer.dtype, dims, bytes };
-          }
-        }
-        list.push({ status: line.status, outputs });
+      results.push(await resultsOf(folder, c, apis[c]!, runs.length, lines.slice(next)));
+      next += runs.length;
+    }
+    return results;
+  });
+}
+
+/**
+ * As runCases, for cases that may fail: an Error in place of the results of one whose C does not compile, or whose program stops or
+ * takes longer than `limitMs`. UnavailableError without a compiler.
+ */
+export async function runEach(
+  cases: readonly CCase[],
+  build: CBuild & { readonly limitMs: number },
+): Promise<(readonly CResult[] | Error)[]> {
+  return inFolder(async (folder) => {
+    const cc = build.cc ?? (await findCompiler());
+    const flags = build.flags ?? ["-std=c11", "-O1"];
+    const apis = await writeCases(folder, cases);
+    const results: (readonly CResult[] | Error)[] = [];
+    const compile = (args: readonly string[]): Promise<Finished | null> => execute(cc, [...flags, ...args], folder);
+    // Given several files, a compiler goes on after one that it refuses.
+    const { stderr } = must(await compile(["-c", ...cases.flatMap(sourcesOf)]), "the C compiler that was just found");
+    const objects = cases.map((c) => sourcesOf(c).map((f) => f.replace(/\.c$/, ".o")));
+    const compiled = [...cases.keys()].filter((i) => objects[i]!.every((o) => existsSync(join(folder, o))));
+    await writeFile(join(folder, "main.c"), mainText(cases, apis, compiled, build, false));
+    const linked = must(await compile(["-o", "model", "main.c", ...compiled.flatMap((i) => objects[i]!), "-lm"]), cc);
+    if (linked.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${linked.stderr.slice(0, 8000)}`);
+    for (const [i, c] of cases.entries()) {
+      if (!compiled.includes(i)) {
+        const own = linesOf(stderr).filter((l) => sourcesOf(c).some((f) => l.startsWith(f)));
+        results.push(new InternalError(`${cc} refuses the model: ${own.join("\n").slice(0, 8000)}`));
+        continue;
       }
-      results.push(list);
+      const ran = must(await execute(join(folder, "model"), [String(i)], folder, build.limitMs), "the program");
+      const failed = ran.code !== 0;
+      results.push(failed ? stopped(ran) : await resultsOf(folder, i, apis[i]!, c.runs.length, linesOf(ran.stdout)));
     }
     return results;
   });
