@@ -160,8 +160,16 @@ export async function compileTarget(
 /** The program of a graph for a target. Of the options it takes those of a compilation but for the name. */
 export function lowerFor(graph: Graph, info: TargetInfo, options: Omit<CompileOptions, "name">): Program {
   const passes = new Passes({ ...options, name: graph.name }, info.name);
-  let te = passes.te("to-te", () => toTe(graph));
-  te = passes.te("inline", () => inline(te));
+  return lowerTe(
+    passes.te("to-te", () => toTe(graph)),
+    info,
+    options,
+  );
+}
+/** As lowerFor, from tensor expressions on. */
+export function lowerTe(p: TeProgram, info: TargetInfo, options: Omit<CompileOptions, "name">): Program {
+  const passes = new Passes({ ...options, name: p.name }, info.name);
+  let te = passes.te("inline", () => inline(p));
   te = passes.te("storage", () => chooseStorage(te, info));
   if (!info.gpu) te = passes.te("group", () => group(te));
   return passes.program("lower", () => lowerProgram(te, { target: info, strict: options.strict ?? false }));
