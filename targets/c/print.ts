@@ -362,9 +362,9 @@ function firstStore(s: Stmt, b: BufferId): Store | null {
 function scaled(name: string, step: number): string {
   return step === 1 ? name : `(ptrdiff_t)${name} * ${step}`;
 }
-/** Whether an identifier occurs in C text. */
+/** Whether an identifier occurs in C text, members of structures aside. */
 export function mentions(text: string, name: string): boolean {
-  return new RegExp(`\\b${name}\\b`).test(text);
+  return new RegExp(`(?<!->|\\.)\\b${name}\\b`).test(text);
 }
 function described(b: Buffer): string {
   return `${quoted(b.name).slice(1, -1)} ${b.dtype}[${b.shape.map((d) => quoted(d.key).slice(1, -1)).join(", ")}]`;
