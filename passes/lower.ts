@@ -337,7 +337,10 @@ function bindingsOf(p: TeProgram, buffers: ReadonlyMap<BufferId, Buffer>): Bindi
   return out;
 }
 
-/** Buffers whose size is known only during the run move to the heap: reserved before their first use, released after the last. */
+/**
+ * Buffers whose size is known only during the run move to the heap: reserved before their first use, released after the last. Those that
+ * are of the heap already (elements of sequences) are reserved by actions of the program.
+ */
 function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, Buffer>): Action<Call>[] {
   const data = new Set<SymbolId>(p.symbols.filter((s) => s.def === "data").map((s) => s.id));
   visitActions(p.actions, (a) => {
@@ -345,7 +348,7 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
   });
   const moved = new Set<BufferId>();
   for (const b of buffers.values()) {
-    if (b.scope === "weights" || rootOf(buffers, b.id) !== b.id) continue;
+    if (b.scope === "weights" || b.scope === "heap" || rootOf(buffers, b.id) !== b.id) continue;
     const syms = D.symbolsOf((b.storage ?? dense(b.shape)).size);
     if ([...syms].some((s) => data.has(s))) moved.add(b.id);
   }

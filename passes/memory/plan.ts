@@ -4,7 +4,7 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import type { Dim, Sym } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
-import type { MemoryPlan, Region } from "../../src/ir/program.ts";
+import { heapSymbol, type MemoryPlan, type Region } from "../../src/ir/program.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
@@ -64,7 +64,7 @@ export function planMemory(x: PlanInput): MemoryPlan {
   const weights = stack(x.weights, "weights");
   const prepared = stack(x.prepared, "prepared");
   for (const id of x.io) offsets.set(id, { region: "io", offset: D.zero });
-  for (const id of x.heap) offsets.set(id, { region: "heap", offset: D.sym(`$heap.${id}`) });
+  for (const id of x.heap) offsets.set(id, { region: "heap", offset: D.sym(heapSymbol(id)) });
 
   const table = new Map<SymbolId, number>(x.symbols.map((s) => [s.id, representative(s)]));
   const env = (id: SymbolId): number => must(table.get(id), `symbol ${id}`);

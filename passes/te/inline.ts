@@ -333,9 +333,10 @@ export function eliminateDead(p: TeProgram): TeProgram {
       for (const r of reads) if (!writes.has(r)) live.add(r);
     });
     // A part that is read or whose whole is read is live, and so is a whole whose part is read.
+    // What lies in the heap may be read by its address.
     const lively = (id: BufferId): boolean => {
       const b = now.buffers.get(id)!;
-      return live.has(id) || (b.inside !== undefined && lively(b.inside.of));
+      return live.has(id) || b.scope === "heap" || (b.inside !== undefined && lively(b.inside.of));
     };
     for (const b of now.buffers.values())
       if (b.inside && live.has(b.id)) {

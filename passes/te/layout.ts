@@ -43,7 +43,7 @@ export function layoutOrders(
   };
   const fixed = (id: BufferId): boolean => {
     const b = buffer(rootPart(id));
-    return b.scope === "io" || b.storage !== null || facts.mutable.has(b.id);
+    return b.scope === "io" || b.scope === "heap" || b.storage !== null || facts.mutable.has(b.id);
   };
   for (const b of p.buffers.values()) if (b.inside) join(b.id, b.inside.of);
   const votes = new Map<BufferId, Map<number, number>>();

@@ -28,7 +28,10 @@ export type Action<C> =
       readonly min: number;
       readonly max: number | null;
     }
-  /** Heap buffers: their size is known here. reserve binds the symbol that is the buffer's offset in the plan. */
+  /**
+   * Heap buffers: their size is known here. reserve binds the symbol that is the buffer's offset (heapSymbol). A `dim` that binds it
+   * instead says that the buffer lies in memory that was reserved before, an element of a sequence.
+   */
   | { readonly kind: "reserve"; readonly buffer: BufferId }
   | { readonly kind: "release"; readonly buffer: BufferId }
   /** cond: element 0 of a bool buffer. */
@@ -64,6 +67,14 @@ export type MemoryPlan = {
   /** No plan can be smaller: the most bytes alive at one time. */
   readonly lowerBound: Dim;
 };
+
+/**
+ * The symbol that is a heap buffer's offset, in bytes. A number that a kernel may keep in an i64 cell, for a `dim` to bind another
+ * buffer to the same memory. Of a buffer that is swapped it means nothing.
+ */
+export function heapSymbol(id: BufferId): SymbolId {
+  return `$heap.${id}` as SymbolId;
+}
 
 /** A symbol is read from axis `axis` of input `input`; every other dim of an input is checked against its Dim. */
 export type Binding = {

@@ -3,7 +3,7 @@ import type { BufferId, SymbolId } from "../base/brand.ts";
 import type { Dim, Sym } from "./dim.ts";
 import * as D from "./dim.ts";
 import type { Kernel } from "./loops.ts";
-import type { Action, MemoryPlan } from "./program.ts";
+import { type Action, heapSymbol, type MemoryPlan } from "./program.ts";
 import { type Buffer, isRowMajor } from "./storage.ts";
 import type { Port } from "./te.ts";
 import { cellType, type DType, elementBytes, type Tensor } from "./types.ts";
@@ -212,6 +212,8 @@ export class ActionVerifier<C> {
         }
         state.symbols.add(a.id);
         this.derive(state.symbols);
+        for (const [id, { region, offset }] of this.plan?.offsets ?? [])
+          if (region === "heap" && offset === D.sym(a.id)) state.reserved.add(id);
         return;
       }
       case "reserve": {
@@ -221,7 +223,8 @@ export class ActionVerifier<C> {
         checkDims([b.storage?.size ?? D.product(b.shape)], state.symbols, at.in(`reserve "${b.name}"`));
         state.reserved.add(b.id);
         const offset = this.plan?.offsets.get(b.id)?.offset;
-        if (offset?.kind === "sym") state.symbols.add(offset.id);
+        if (this.plan === null) state.symbols.add(heapSymbol(b.id));
+        else if (offset?.kind === "sym") state.symbols.add(offset.id);
         return;
       }
       case "release":

@@ -41,6 +41,8 @@ class BodyPrinter {
   readonly #names: Names;
   readonly #slots: Map<BufferId, Slot> = new Map();
   readonly #locals: Map<SymbolId, SymbolText> = new Map();
+  /** Heap buffers by the symbol of their offset. */
+  readonly #heap: Map<SymbolId, BufferId> = new Map();
   readonly #lines: string[] = [];
   #depth = 1;
 
@@ -150,10 +152,13 @@ class BodyPrinter {
       const heap = program.plan.offsets.get(id)?.region === "heap";
       this.#slots.set(id, { pointer, bytes: heap ? this.#names.fresh(`${pointer}_bytes`) : null });
     };
+    for (const [id, { region, offset }] of program.plan.offsets)
+      if (region === "heap" && offset.kind === "sym") this.#heap.set(offset.id, id);
     const visit = (a: Action<Call>): void => {
       switch (a.kind) {
         case "dim":
-          local(a.id, a.min, a.max);
+          if (this.#heap.has(a.id)) slot(this.#heap.get(a.id)!);
+          else local(a.id, a.min, a.max);
           break;
         case "reserve":
           slot(a.buffer);
@@ -174,11 +179,13 @@ class BodyPrinter {
     for (const a of actions) visit(a);
   }
   #slotLines(): string[] {
+    const text = this.#lines.join("\n");
     return [...this.#slots].flatMap(([id, s]) => {
       const heap = s.bytes !== null;
       const start = heap ? "NULL" : `(unsigned char *)${tight(this.#region(id, D.zero), bind.unary)}`;
       const lines = [`  unsigned char *${s.pointer} = ${start};`];
-      if (heap) lines.push(`  int64_t ${s.bytes} = 0;`);
+      // A buffer that a dim binds to another's memory has no size of its own.
+      if (heap && mentions(text, s.bytes!)) lines.push(`  int64_t ${s.bytes} = 0;`);
       return lines;
     });
   }
@@ -190,6 +197,11 @@ class BodyPrinter {
   }
 
   #symbol(id: SymbolId): SymbolText {
+    const heap = this.#heap.get(id);
+    if (heap !== undefined) {
+      const { pointer } = must(this.#slots.get(heap), "a heap buffer's slot");
+      return { text: `(${pointer} - ${arenaBase})`, low: 0, high: sizeLimit };
+    }
     return this.#locals.get(id) ?? must(this.#c.symbols.text(id, "p."), `symbol ${id}`);
   }
   #dim(d: Dim): Code {
@@ -326,14 +338,28 @@ class BodyPrinter {
   }
 
   #bind(a: Extract<Action<Call>, { kind: "dim" }>): void {
-    const s = this.#symbol(a.id);
-    if ("buffer" in a.from) {
+    const source = (): string => {
+      if ("value" in a.from) return this.#dim(a.from.value).s;
       const b = this.#buffer(a.from.buffer);
       const cells = castTo(`const ${cellName(b.dtype)} *`, this.#address(b.id)).s;
-      this.#line(`${s.text} = (${cells})[${this.#dim(a.from.index).s}];`);
-    } else this.#line(`${s.text} = ${this.#dim(a.from.value).s};`);
-    const bad = this.#lines.at(-1)!.includes("&bad") ? "bad || " : "";
-    this.#line(`if (${bad}${s.text} < ${a.min} || ${s.text} > ${a.max ?? "INT32_MAX"}) ${this.#fail("RANGE")}`);
+      return `(${cells})[${this.#dim(a.from.index).s}]`;
+    };
+    const assign = (text: string, declaration = ""): void => {
+      this.#line(`${declaration}${text} = ${source()};`);
+      const bad = this.#lines.at(-1)!.includes("&bad") ? "bad || " : "";
+      this.#line(`if (${bad}${text} < ${a.min} || ${text} > ${a.max ?? "INT32_MAX"}) ${this.#fail("RANGE")}`);
+    };
+    const heap = this.#heap.get(a.id);
+    if (heap === undefined) {
+      assign(this.#symbol(a.id).text);
+      return;
+    }
+    this.#line("{");
+    this.#block(() => {
+      assign("value", "const int64_t ");
+      this.#line(`${must(this.#slots.get(heap), "a slot").pointer} = ${arenaBase} + value;`);
+    });
+    this.#line("}");
   }
 
   #reserve(id: BufferId): void {
