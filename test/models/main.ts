@@ -1,7 +1,5 @@
 // The command line of the suite of real models: a table of what compiles, runs, and agrees with onnxruntime.
-import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { softwareEnv } from "../../targets/wgsl/node.ts";
 import { check, cpuTargets, filesOf, gpuSuite, type Mode, models, modesOf, type Outcome, suite } from "./suite.ts";
 
 const usage = `node test/models/main.mjs [options]
@@ -28,16 +26,7 @@ export async function main(args: string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  // The software adapter needs variables that only a new process reads.
-  const { LD_LIBRARY_PATH } = softwareEnv();
   const targetNames = values.target?.split(",");
-  const anyGpu = targetNames ? targetNames.includes("wgsl") : values.mode !== "symbolic";
-  if (anyGpu && LD_LIBRARY_PATH !== undefined && LD_LIBRARY_PATH !== process.env.LD_LIBRARY_PATH) {
-    const argv = [...process.execArgv, ...process.argv.slice(1)];
-    return (
-      spawnSync(process.execPath, argv, { stdio: "inherit", env: { ...process.env, ...softwareEnv() } }).status ?? 1
-    );
-  }
   const names = values.names === "all" ? models.map((m) => m.name) : (values.names?.split(",") ?? suite);
   const time = Number(values.time);
   const counts = { ok: 0, failed: 0, unavailable: 0 };

@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { InternalError } from "../../src/base/assert.ts";
 import { UnavailableError, UserError } from "../../src/base/diagnostics.ts";
-import { type CompileOptions, frontEnd } from "../../src/compile.ts";
+import { type CompileOptions, compileTarget, frontEnd } from "../../src/compile.ts";
 import type { Tensor } from "../../src/ir/types.ts";
-import { compare } from "./compare.ts";
-import { codeBytes, dimsOf, execute, expectedOf, inputsOf, type Tensors, timedCompile } from "./execute.ts";
+import { compare } from "../../src/run/compare.ts";
+import { portsOf, type Tensors } from "../../src/run/ports.ts";
+import { codeBytes, dimsOf, execute, expectedOf, inputsOf } from "./execute.ts";
 
 export type Entry = {
   readonly name: string;
@@ -110,11 +111,13 @@ export async function check(
   for (const target of targets) {
     let known: Partial<Outcome> = {};
     try {
-      const compiled = await timedCompile(front, target, options);
-      known = { compileMs: frontMs + compiled.ms, codeBytes: codeBytes(compiled.files) };
+      const started = performance.now();
+      const compiled = await compileTarget(front, target, options);
+      known = { compileMs: frontMs + performance.now() - started, codeBytes: codeBytes(compiled.files) };
+      const runnable = { target, name: options.name, compiled, ports: portsOf(front.graph) };
       const inputs = files.runs.map((r) => r.inputs);
-      const { outputs, medianMs } = await execute(target, compiled, options.name, inputs, timeMs);
-      report(target, { ...known, medianMs, ...judge(name, compiled.program.outputs, outputs, files) });
+      const { outputs, medianMs } = await execute(runnable, inputs, timeMs);
+      report(target, { ...known, medianMs, ...judge(name, runnable.ports.outputs, outputs, files) });
     } catch (e) {
       report(target, { ...known, ...failureOf(e) });
     }
@@ -136,8 +139,8 @@ function judge(
       const [got, want] = [outputs[r]![port.name], expected[i]];
       if (!got || !want) return;
       const c = compare(got, want, t);
-      toPeak = Math.max(toPeak, c.toPeak);
-      if (!c.ok) reasons.push(`run ${r + 1}, output "${port.name}": ${c.reason}`);
+      toPeak = Math.max(toPeak, c.maxRelToPeak);
+      if (!c.pass) reasons.push(`run ${r + 1}, output "${port.name}": ${c.reason}`);
     });
   });
   return { status: reasons.length > 0 ? "failed" : "ok", reason: reasons.join("; "), toPeak };

@@ -1,0 +1,4 @@
+// A process that runs tests for pool.ts.
+import "../source.mjs";
+
+await import("./worker.ts");
