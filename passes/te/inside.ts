@@ -3,12 +3,13 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
-import { type Const, ofDim, toDim } from "../../src/ir/expr.ts";
+import { binary, type Const, ofDim, toDim, v } from "../../src/ir/expr.ts";
 import { type Kernel, type LoopExpr, type Stmt, seq } from "../../src/ir/loops.ts";
-import { accesses } from "../../src/ir/rewrite.ts";
+import { accesses, substituteVars } from "../../src/ir/rewrite.ts";
+import { axisRanges, Simplifier } from "../../src/ir/simplify.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
-import type { Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
+import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { factsOf, isPad } from "./inline.ts";
 
 type Pad = {
@@ -46,7 +47,7 @@ export function placeInside(p: TeProgram): TeProgram {
           buffers.set(copied, { ...buffers.get(copied)!, inside: part.inside! });
           dropped.add(stage);
         }
-        const pad = padOf(stage, buffers);
+        const pad = padOf(stage, buffers, ranges);
         if (pad) pads.push(pad);
       }
       if (a.kind === "call") for (const w of accesses(a).writes) producer.set(w, a);
@@ -109,14 +110,16 @@ export function placeInside(p: TeProgram): TeProgram {
 function copyIntoPart(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): BufferId | null {
   const o = s.outs[0]!;
   if (s.outs.length !== 1 || s.scan !== null || o.body.kind !== "load" || !buffers.get(o.buffer)!.inside) return null;
+  const x = buffers.get(o.body.buffer)!;
+  // All of x: a range of it would leave the rest outside of the part.
+  const whole = x.shape.length === s.axes.length && x.shape.every((d, k) => d === s.axes[k]!.extent);
   const identity = o.body.index.every(
     (i, k) => (i.kind === "var" && i.name === s.axes[k]!.name) || (i.kind === "const" && s.axes[k]!.extent === D.one),
   );
-  const x = buffers.get(o.body.buffer)!;
-  return identity && x.shape.length === s.axes.length && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
+  return whole && identity && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
 }
 /** What a pad stage pads: out[i] = x[i - before] where that is inside x, else a constant. */
-function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): Pad | null {
+function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>, outer: D.Ranges): Pad | null {
   const o = s.outs[0]!;
   if (!isPad(s) || o.body.kind !== "select" || o.body.a.kind !== "load" || o.body.b.kind !== "const") return null;
   const before: Dim[] = [];
@@ -134,13 +137,23 @@ function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): Pad | null {
   }
   const x = buffers.get(load.buffer)!;
   if (before.length !== s.axes.length || before.some((b) => b.kind === "int" && b.value < 0)) return null;
-  // The condition must be nothing but the bounds: every element of x appears.
   const out = buffers.get(o.buffer)!;
   const fits = x.shape.every((d, k) => {
     const after = D.sub(D.sub(out.shape[k]!, before[k]!), d);
     return D.nonNegative(after, () => null) && D.nonNegative(before[k]!, () => null);
   });
-  return fits ? { stage: s, from: x.id, to: o.buffer, before, fill: o.body.b } : null;
+  // The condition must be nothing but the bounds: it holds wherever there is an element of x, so that every one appears. A triangle
+  // or a mask does not.
+  const inside = new Map<string, TeExpr>(
+    s.axes.map((a, k) => [a.name, binary<TeExpr>("add", v(a.name), ofDim(before[k]!))]),
+  );
+  const interior = axisRanges(
+    s.axes.map((a, k) => ({ name: a.name, extent: x.shape[k]! })),
+    outer,
+  );
+  const cond = new Simplifier(interior).simplify(substituteVars<TeExpr>(o.body.cond, inside));
+  const bounds = cond.kind === "const" && Number(cond.value) === 1;
+  return fits && bounds ? { stage: s, from: x.id, to: o.buffer, before, fill: o.body.b } : null;
 }
 function covers(x: Pad, y: Pad, buffers: ReadonlyMap<BufferId, Buffer>, ranges: D.Ranges): boolean {
   const [X, Y] = [buffers.get(x.to)!, buffers.get(y.to)!];
