@@ -1,48 +1,42 @@
-// `npm test`: every vitest suite. The last lines say how many tests passed and failed, and what was not run and why.
-// INGOT_REQUIRE_ALL=1 turns whatever was not run for want of a tool into a failure (the suites read it themselves).
+// `npm test`: all tests. The last lines say what was not run and why, and how many tests passed and failed. Arguments go to vitest.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const folder = mkdtempSync(join(tmpdir(), "ingot-test-"));
 const report = join(folder, "report.json");
-const vitest = join(root, "node_modules/vitest/vitest.mjs");
-const args = [
-  vitest,
-  "run",
-  "--reporter=dot",
-  "--reporter=json",
-  `--outputFile.json=${report}`,
-  ...process.argv.slice(2),
-];
-const run = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
+// test/need.ts writes here why tests of a file are not run.
+const notes = join(folder, "not-run.txt");
 
-let failed = run.status === 0 ? 0 : 1;
-let passed = 0;
-let skipped = 0;
-try {
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+const args = [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+const run = spawnSync(process.execPath, [...args, ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: "inherit",
+  env: { ...process.env, INGOT_NOT_RUN: notes },
+});
+
+let [passed, failed, skipped] = [0, 0, 0];
+if (existsSync(report)) {
   const r = JSON.parse(readFileSync(report, "utf8"));
-  passed = r.numPassedTests;
-  skipped = r.numPendingTests + r.numTodoTests;
-  failed = Math.max(failed, r.numFailedTests);
-  const names = new Map();
+  [passed, failed, skipped] = [r.numPassedTests, r.numFailedTests, r.numPendingTests + r.numTodoTests];
   for (const file of r.testResults) {
-    for (const t of file.assertionResults) {
-      if (t.status === "failed") console.log(`failed: ${t.fullName}`);
-      if (t.status !== "pending" && t.status !== "skipped") continue;
-      const where = file.name.slice(root.length + 1);
-      names.set(where, (names.get(where) ?? 0) + 1);
+    const name = relative(root, file.name);
+    for (const t of file.assertionResults) if (t.status === "failed") console.log(`failed: ${name}: ${t.fullName}`);
+    // A file that does not load has no tests.
+    if (file.status === "failed" && file.assertionResults.every((t) => t.status !== "failed")) {
+      console.log(`failed: ${name}: ${file.message.split("\n")[0]}`);
+      failed++;
     }
   }
-  // Suites name the missing tool or feature in the titles of what they skip, or print it while they run.
-  for (const [file, n] of names)
-    console.log(`not run: ${n} of ${file} (a tool or a feature of the target that they need is missing here)`);
-} catch {
-  console.log("vitest left no report");
-}
+} else console.log("failed: vitest left no report");
+const lines = existsSync(notes) ? readFileSync(notes, "utf8").trim().split("\n") : [];
 rmSync(folder, { recursive: true, force: true });
+// Errors outside of tests show in the status alone.
+if (run.status !== 0) failed = Math.max(failed, 1);
+for (const line of [...new Set(lines)].sort()) console.log(`not run: ${line}`);
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
-process.exit(run.status ?? 1);
+process.exitCode = failed > 0 ? 1 : 0;

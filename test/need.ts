@@ -1,53 +1,55 @@
-// What tests need beyond node: tools of this machine, the registries, a GPU. What is missing is noted in a file, from which
-// scripts/test.mjs says at the end what was not run and why.
+// What tests need beyond node: programs of this machine, a GPU, the registries. Without one they are skipped, and a file says so, from
+// which scripts/test.mjs lists at the end what was not run and why; with INGOT_REQUIRE_ALL=1 they run all the same, and fail.
 import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
+import { relative } from "node:path";
+import { expect } from "vitest";
 import { UnavailableError } from "../src/base/diagnostics.ts";
 import { nodeGpu } from "../targets/wgsl/node.ts";
 
-export type Need = { readonly have: boolean; readonly reason: string };
+const requireAll = process.env.INGOT_REQUIRE_ALL === "1";
+
+/** Notes why tests of this file are not run. With INGOT_REQUIRE_ALL=1 that is an Error. */
+export function notRun(reason: string): void {
+  if (requireAll) throw new Error(`not run: ${reason}`);
+  const file = process.env.INGOT_NOT_RUN;
+  const test = relative(process.cwd(), expect.getState().testPath ?? "");
+  if (file) appendFileSync(file, `${test}: ${reason}\n`);
+}
 
 const found = new Map<string, boolean>();
-function runs(command: string): boolean {
-  let known = found.get(command);
+function runs(program: string): boolean {
+  let known = found.get(program);
   if (known === undefined) {
+    const command = program === "cc" ? (process.env.CC ?? "cc") : program;
     known = spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
-    found.set(command, known);
+    found.set(program, known);
   }
   return known;
 }
 
-/** INGOT_REQUIRE_ALL=1: whatever would not be run is a failure. */
-export const requireAll: boolean = process.env["INGOT_REQUIRE_ALL"] === "1";
-
-/** Notes that `what` was not run, for the last lines of npm test; with INGOT_REQUIRE_ALL=1 an Error. */
-export function notRun(what: string, reason: string): void {
-  if (requireAll) throw new Error(`${what}: ${reason}`);
-  const file = process.env["INGOT_NOT_RUN"];
-  if (file) appendFileSync(file, `${what}: ${reason}\n`);
+/** Whether to run the tests that need all of these programs; `cc` is $CC or cc: `describe.skipIf(!need("gcc"))`. */
+export function need(...programs: readonly string[]): boolean {
+  const missing = programs.filter((p) => !runs(p));
+  if (missing.length === 0 || requireAll) return true;
+  for (const p of missing) notRun(`${p} is not installed`);
+  return false;
 }
 
-/**
- * Whether all of these programs run (gcc, clang++, nm, python3, ...; `cc` is $CC or cc): \`describe.skipIf(!need("C", "cc").have)\`. What
- * is missing is noted as the reason why \`what\` is not run.
- */
-export function need(what: string, ...programs: readonly string[]): Need {
-  const missing = programs.filter((p) => !runs(p === "cc" ? (process.env["CC"] ?? "cc") : p));
-  if (missing.length === 0) return { have: true, reason: "" };
-  const reason = `no ${missing.join(", ")}`;
-  notRun(what, reason);
-  return { have: false, reason };
+/** What `make` gives, or null when it rejects because this machine has no adapter, no python3 or no registry. */
+export async function available<T>(make: () => Promise<T>): Promise<T | null> {
+  try {
+    return await make();
+  } catch (e) {
+    if (!(e instanceof UnavailableError) && (e as { code?: string }).code !== "UNAVAILABLE") throw e;
+    notRun((e as Error).message.split("\n")[0]!);
+    return null;
+  }
 }
 
-let gpuReason: Promise<string | null> | null = null;
-/** Why there is no GPU here, hardware or software; null when there is one. */
-export function missingGpu(): Promise<string | null> {
-  gpuReason ??= nodeGpu().then(
-    () => null,
-    (e: unknown) => {
-      if (e instanceof UnavailableError) return e.message;
-      throw e;
-    },
-  );
-  return gpuReason;
+let gpu: Promise<GPU | null> | null = null;
+/** A GPU, hardware or software, or null. vitest.config.ts sets the environment in which a machine without one finds SwiftShader. */
+export function needGpu(): Promise<GPU | null> {
+  gpu ??= available(nodeGpu);
+  return gpu;
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import { readNpz } from "../../src/base/npz.ts";
 import { tensorOf } from "../../src/ir/types.ts";
-import { need } from "../targets/need.ts";
+import { need } from "../need.ts";
 import { folder, ingot, ingotJson, npzOf } from "./command.ts";
 import { addOne, awkward, bytesOf } from "./models.ts";
 

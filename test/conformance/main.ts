@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { UnavailableError } from "../../src/base/diagnostics.ts";
 import { findCompiler } from "../../targets/c/harness.ts";
 import { targets as table } from "../../targets/index.ts";
-import { missingGpu } from "../need.ts";
+import { nodeGpu } from "../../targets/wgsl/node.ts";
 import { casesIn, folders } from "../ops/suite.ts";
 import { runAll } from "./pool.ts";
 import { byReason, jsonOf, operatorsPage, opTable, summaryOf } from "./report.ts";
@@ -116,10 +116,9 @@ function options(args: string[]): Partial<Record<"target" | "filter" | "op" | "j
 
 /** Why a target cannot run here, or null. */
 async function missing(target: string): Promise<string | null> {
-  if (target === "wgsl") return missingGpu();
-  if (target !== "c") return null;
   try {
-    await findCompiler();
+    if (target === "wgsl") await nodeGpu();
+    if (target === "c") await findCompiler();
     return null;
   } catch (e) {
     if (e instanceof UnavailableError) return e.message;

@@ -23,7 +23,7 @@ const perBatch = 40;
 const perProcess = 12;
 const worker = fileURLToPath(new URL("./worker.mjs", import.meta.url));
 /** The light models are whole networks; all other tests are tiny. */
-const limitMs = (info: Case): number => (info.kind === "light" ? 300_000 : 30_000);
+const limitMs = (info: Case): number => (info.kind === "light" ? 180_000 : 30_000);
 const buildLimitMs = 300_000;
 
 /** Runs all tests on all targets. `progress` is called with the number of tests that are done, on all targets. */
@@ -69,7 +69,11 @@ class Worker {
   batches = 0;
   readonly #child: ChildProcess;
   constructor() {
-    this.#child = fork(worker, { env: { ...process.env, ...softwareEnv() }, serialization: "advanced" });
+    this.#child = fork(worker, {
+      execArgv: [],
+      env: { ...process.env, ...softwareEnv() },
+      serialization: "advanced",
+    });
   }
   stop(): void {
     this.#child.kill("SIGKILL");

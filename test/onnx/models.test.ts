@@ -6,6 +6,7 @@ import { importModel } from "../../src/onnx/import.ts";
 import { readModel } from "../../src/onnx/proto.ts";
 import { InputSymbols } from "../../src/onnx/value-types.ts";
 import { OpTable } from "../../src/ops/index.ts";
+import { available } from "../need.ts";
 import { ports, problems } from "./helpers.ts";
 
 type Entry = {
@@ -31,14 +32,8 @@ const words: Readonly<Record<string, string>> = {
 const small = models.filter((m) => m.registry !== "derived" && (m.bytes ?? 0) < 8_000_000);
 
 test.each(small.map((m) => [m.name, m] as const))("%s", async (_, m) => {
-  let path: string;
-  try {
-    path = await fetchModel(m.name);
-  } catch (e) {
-    if ((e as { code?: string }).code !== "UNAVAILABLE") throw e;
-    console.log(`${m.name} is not checked: ${(e as Error).message}`);
-    return;
-  }
+  const path = await available(() => fetchModel(m.name));
+  if (path === null) return;
   const bytes = readFileSync(path);
   const runs = m.run_inputs ?? {};
   // Dims with a name are fixed to what onnxruntime ran; those without are symbols of input and axis.

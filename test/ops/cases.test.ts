@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { allOps, newestOpset } from "../../src/ops/index.ts";
+import { available } from "../need.ts";
 import { type Case, casesIn, folders, notTensors, runCase } from "./suite.ts";
 
 /** Cases that fail for a reason; a case that passes must leave the list. */
@@ -18,16 +19,8 @@ const expected: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^test_sequence_model[67]$/, "the number of elements must be known"],
 ];
 
-async function available(set: "onnx" | "onnxruntime"): Promise<string | null> {
-  try {
-    return await folders[set]();
-  } catch (e) {
-    if ((e as { code?: string }).code === "UNAVAILABLE") return null;
-    throw e;
-  }
-}
-const onnx = await available("onnx");
-const onnxruntime = await available("onnxruntime");
+const onnx = await available(folders.onnx);
+const onnxruntime = await available(folders.onnxruntime);
 
 function failures(folder: string, cases: readonly Case[], mode: "static" | "constant" | "both"): string[] {
   return cases.flatMap((c) => {

@@ -18,8 +18,8 @@ import { jsTarget } from "../../targets/js/index.ts";
 import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wasmModule, wasmTarget } from "../../targets/wasm/index.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
-import { expectRun, gpuModel, testGpu } from "../targets/gpu.ts";
-import { need } from "../targets/need.ts";
+import { need, needGpu } from "../need.ts";
+import { expectRun, gpuModel } from "../targets/gpu.ts";
 import { Draft, loadOf, loop, n, store } from "../targets/programs/draft.ts";
 import { compileStore } from "./math-eval.ts";
 
@@ -172,10 +172,10 @@ describe.each(suites)("%s", (_, jobs, lanes) => {
   });
 });
 
-const { gpu, reason } = await testGpu();
+const gpu = await needGpu();
 /** WGSL may flush denormals, also those on the way to a result near them. */
 const tiny = (x: number): boolean => x !== 0 && Math.abs(x) < 2 ** -120;
-describe.skipIf(gpu === null)(`wgsl ${reason}`, () => {
+describe.skipIf(gpu === null)("wgsl", () => {
   test("f32", async () => {
     const jobs = mathJobs("f32");
     const m = await gpuModel(gpu!, programOf(jobs, 1, wgslInfo));

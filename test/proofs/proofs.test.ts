@@ -9,8 +9,7 @@ import type { Program } from "../../src/ir/program.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { TeProgram } from "../../src/ir/te.ts";
 import { verifyTe } from "../../src/ir/verify.ts";
-import { nodeGpu } from "../../targets/wgsl/node.ts";
-import { missingGpu, need, notRun } from "../need.ts";
+import { need, needGpu } from "../need.ts";
 import { type Proof, proofs } from "./cases.ts";
 import { differences, infos, runOn, type TargetName, type Tensors } from "./targets.ts";
 
@@ -21,8 +20,7 @@ function read({ name, constants }: Proof): TeProgram {
 function lower(p: Proof, target: TargetName): Program {
   return lowerTe(read(p), infos[target], { verify: true });
 }
-const noGpu = await missingGpu();
-if (noGpu !== null) notRun("proofs of the IRs on wgsl", noGpu);
+const gpu = await needGpu();
 
 test.each(proofs)("$name: the text reads back, as written and as lowered", (p) => {
   const te = read(p);
@@ -58,14 +56,13 @@ describe.each(Object.keys(infos) as TargetName[])("in place on %s", (target) => 
 describe.each([
   ["js", true],
   ["wasm", true],
-  ["c", need("proofs of the IRs in C", "cc").have],
-  ["wgsl", noGpu === null],
+  ["c", need("cc")],
+  ["wgsl", gpu !== null],
 ] as const)("on %s", (target, have) => {
   describe.skipIf(!have)("as plain TypeScript has it", () => {
     // In C all are one build.
     const results = new Map<string, readonly Tensors[] | Error>();
     beforeAll(async () => {
-      const gpu = target === "wgsl" ? await nodeGpu() : null;
       const each = target === "c" ? [proofs] : proofs.map((p) => [p]);
       for (const list of each) {
         try {

@@ -8,7 +8,7 @@ import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { printDim } from "../../targets/c/dims.ts";
 import { preludeFor } from "../../targets/c/prelude.ts";
-import { need } from "./need.ts";
+import { need } from "../need.ts";
 
 /** Symbols with their bounds and the values to try. */
 const symbols = {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { preludeFor } from "../../targets/c/prelude.ts";
-import { need } from "./need.ts";
+import { need } from "../need.ts";
 
 type T = "f32" | "i32" | "u32";
 const ctype = { f32: "float", i32: "int32_t", u32: "uint32_t" } as const;

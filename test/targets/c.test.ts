@@ -16,7 +16,7 @@ import { countOf, tensorOf, typedView } from "../../src/ir/types.ts";
 import type { CBuild, CCase } from "../../targets/c/harness.ts";
 import { benchC, findCompiler, runC, runCases } from "../../targets/c/harness.ts";
 import { cInfo, cTarget } from "../../targets/c/index.ts";
-import { need } from "./need.ts";
+import { need } from "../need.ts";
 import { Draft, fixture, loadOf, loop, n, store } from "./programs/draft.ts";
 import type { Fixture } from "./programs.ts";
 import { programs } from "./programs.ts";

@@ -1,25 +1,12 @@
-// A GPU for the tests of the WGSL target, or the reason why there is none. vitest.config.ts sets the environment in which a
-// machine without a GPU finds SwiftShader.
+// Programs on a GPU, for the tests of the WGSL target.
 import { expect } from "vitest";
 import { GpuModel } from "../../runtime/gpu-model.ts";
-import { UnavailableError } from "../../src/base/diagnostics.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { Tensor } from "../../src/ir/types.ts";
 import { typedView } from "../../src/ir/types.ts";
 import { manifestOf } from "../../targets/loader/manifest.ts";
-import { nodeGpu } from "../../targets/wgsl/node.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
 import { wordWeights } from "../../targets/wgsl/weights.ts";
-
-/** The GPU, or null and the reason. With INGOT_REQUIRE_ALL=1 the lack of one is an error. */
-export async function testGpu(): Promise<{ readonly gpu: GPU | null; readonly reason: string }> {
-  try {
-    return { gpu: await nodeGpu(), reason: "" };
-  } catch (e) {
-    if (!(e instanceof UnavailableError) || process.env.INGOT_REQUIRE_ALL === "1") throw e;
-    return { gpu: null, reason: `not run: ${e.message}` };
-  }
-}
 
 /** A program on a GPU, its weights in parts of `partBytes`. */
 export function gpuModel(gpu: GPU, p: Program, partBytes?: number): Promise<GpuModel> {

@@ -13,10 +13,11 @@ import { tensorOf } from "../../src/ir/types.ts";
 import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
-import { expectRun, gpuModel, testGpu } from "./gpu.ts";
+import { needGpu } from "../need.ts";
+import { expectRun, gpuModel } from "./gpu.ts";
 import { alloc, Draft, letIn, loadOf, loop, n, store } from "./programs/draft.ts";
 
-const { gpu, reason } = await testGpu();
+const gpu = await needGpu();
 
 const par = (kind: LoopKind, name: string, extent: LoopExpr, body: Stmt | readonly Stmt[], step = 1): Stmt => ({
   ...loop(name, extent, body, step),
@@ -72,7 +73,7 @@ function pointwise(d: Draft, dtype: DType, size: number, f: (x: Expr, i: Expr) =
   );
 }
 
-describe.skipIf(gpu === null)(`wgsl kernels ${reason}`, () => {
+describe.skipIf(gpu === null)("wgsl kernels", () => {
   test("blocks over a dim, from none to more than one dimension of the grid holds", async () => {
     const d = new Draft("blocks");
     const N = d.dimOf(0, "N", 0, null);

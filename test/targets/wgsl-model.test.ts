@@ -17,10 +17,11 @@ import { manifestOf } from "../../targets/loader/manifest.ts";
 import { wgslTarget } from "../../targets/wgsl/index.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
 import { planProgram } from "../../targets/wgsl/plan.ts";
-import { gpuModel, testGpu } from "./gpu.ts";
+import { needGpu } from "../need.ts";
+import { gpuModel } from "./gpu.ts";
 import { Draft, loadOf, loop, n, store } from "./programs/draft.ts";
 
-const { gpu, reason } = await testGpu();
+const gpu = await needGpu();
 
 /** z = x * c + seed over [N, 3], with the kernel in `inner` and c a constant of 2. */
 function doubling(port: DType, inner: DType = port): Program {
@@ -46,7 +47,7 @@ function doubling(port: DType, inner: DType = port): Program {
 }
 const model = (port: DType, inner?: DType): Promise<GpuModel> => gpuModel(gpu!, doubling(port, inner));
 
-describe.skipIf(gpu === null)(`wgsl model ${reason}`, () => {
+describe.skipIf(gpu === null)("wgsl model", () => {
   test("ports say names, types and dims", async () => {
     const m = await model("i32");
     expect(m.inputs).toEqual([{ name: "x", type: "int32", dims: ["N", 3] }]);

@@ -2,11 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { typedView } from "../../src/ir/types.ts";
 import { wgslInfo } from "../../targets/wgsl/info.ts";
-import { expectRun, gpuInputs, gpuModel, testGpu } from "./gpu.ts";
+import { needGpu } from "../need.ts";
+import { expectRun, gpuInputs, gpuModel } from "./gpu.ts";
 import type { Fixture } from "./programs.ts";
 import { programs } from "./programs.ts";
 
-const { gpu, reason } = await testGpu();
+const gpu = await needGpu();
 const denormal = (x: number): boolean => x !== 0 && Math.abs(x) < 2 ** -126;
 
 function why(f: Fixture): string | null {
@@ -15,7 +16,7 @@ function why(f: Fixture): string | null {
   return lacks.length > 0 ? `WGSL has no ${lacks.join()}` : null;
 }
 
-describe.skipIf(gpu === null)(`wgsl ${reason}`, () => {
+describe.skipIf(gpu === null)("wgsl", () => {
   for (const f of programs) {
     test(f.name, async (ctx) => {
       const reason = why(f);
