@@ -110,29 +110,33 @@ export function printPlan(p: Program, i: Interface, symbols: PlanSymbols): strin
     );
   }
   if (hasShapes(i)) {
+    const dims = outputDims(i, (id) => symbols.text(id, "p.")).map((l) => `  ${l}`);
     out.push(
       "",
       `int ${name}_shapes(const ${name}_in *in, ${name}_out *out) {`,
       "  struct plan p;",
+      ...badness(dims),
       "  const int status = read_dims(in, &p);",
       `  if (status != ${upper}_OK) return status;`,
-      ...outputDims(i, (id) => symbols.text(id, "p.")).map((l) => `  ${l}`),
-      `  return ${upper}_OK;`,
+      ...dims,
+      badness(dims).length > 0 ? `  return bad ? ${upper}_ERR_DIMS : ${upper}_OK;` : `  return ${upper}_OK;`,
       "}",
     );
   }
   return out.join("\n");
 }
 
-/** Statements that set the dims of outputs which depend on the dims of inputs alone. */
+/** Statements that set the dims of outputs which depend on the dims of inputs alone; they set `bad` when one is too large. */
 export function outputDims(i: Interface, symbol: (id: SymbolId) => SymbolText | null): string[] {
   return i.outputs.flatMap((f) => (f.dynamic ? [] : fieldDims(f, symbol)));
 }
 export function fieldDims(f: Interface["outputs"][number], symbol: (id: SymbolId) => SymbolText | null): string[] {
   if (f.dims === null) return [];
   return f.buffer.shape.map((d, axis) => {
-    const { code } = printDim(d, (id) => must(symbol(id), `symbol ${id} of ${f.port}`));
-    return `out->${f.dims}[${axis}] = ${d.kind === "int" ? code.s : castTo("int32_t", code).s};`;
+    const { code, high } = printDim(d, (id) => must(symbol(id), `symbol ${id} of ${f.port}`));
+    const to = `out->${f.dims}[${axis}]`;
+    if (high <= maxDim) return `${to} = ${d.kind === "int" ? code.s : castTo("int32_t", code).s};`;
+    return `{ const int64_t value = ${code.s}; ${to} = (int32_t)value; if (value < 0 || value > INT32_MAX) bad = 1; }`;
   });
 }
 

@@ -252,14 +252,24 @@ class BodyPrinter {
   #copyInputs(): void {
     for (const f of this.#c.api.inputs)
       if (!this.#isHome(f, "in")) this.#copy(this.#address(f.buffer.id).s, `in->${f.name}`, f.buffer);
-    for (const l of outputDims(this.#c.api, (id) => this.#c.symbols.text(id, "p."))) this.#line(l);
+    this.#dimLines(
+      outputDims(this.#c.api, (id) => this.#c.symbols.text(id, "p.")),
+      "DIMS",
+    );
+  }
+  #dimLines(lines: readonly string[], error: string): void {
+    for (const l of lines) this.#line(l);
+    if (lines.some((l) => mentions(l, "bad"))) this.#line(`if (bad) ${this.#fail(error)}`);
   }
   #finishOutputs(): void {
     for (const f of this.#c.api.outputs) {
       const from = this.#address(f.buffer.id);
       if (f.dynamic) {
         this.#line(`out->${f.name} = ${castTo(`const ${f.type} *`, from).s};`);
-        for (const l of fieldDims(f, (id) => this.#symbol(id))) this.#line(l);
+        this.#dimLines(
+          fieldDims(f, (id) => this.#symbol(id)),
+          "RANGE",
+        );
         continue;
       }
       if (!this.#isHome(f, "out")) this.#copy(`out->${f.name}`, from.s, f.buffer);
