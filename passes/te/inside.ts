@@ -113,10 +113,11 @@ function copyIntoPart(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): BufferI
   const x = buffers.get(o.body.buffer)!;
   // All of x: a range of it would leave the rest outside of the part.
   const whole = x.shape.length === s.axes.length && x.shape.every((d, k) => d === s.axes[k]!.extent);
+  if (!whole) return null;
   const identity = o.body.index.every(
     (i, k) => (i.kind === "var" && i.name === s.axes[k]!.name) || (i.kind === "const" && s.axes[k]!.extent === D.one),
   );
-  return whole && identity && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
+  return identity && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
 }
 /** What a pad stage pads: out[i] = x[i - before] where that is inside x, else a constant. */
 function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>, outer: D.Ranges): Pad | null {
