@@ -70,9 +70,21 @@ function both(a: Uses, b: Uses): Uses {
   const r = new Map(a);
   for (const [name, g] of b) {
     const other = r.get(name);
-    r.set(name, other === undefined || other === g ? g : other === null || g === null ? null : B.or(other, g));
+    if (other === undefined || implies(other, g)) r.set(name, g);
+    else if (!implies(g, other)) r.set(name, B.or(other!, g!));
   }
   return r;
+}
+/**
+ * Whether guard b holds wherever a does, by their form. What a condition computes and one of its sides uses again needs no guard more
+ * than the condition has: one that named the condition would need the value that it guards.
+ */
+function implies(a: LoopExpr | null, b: LoopExpr | null): boolean {
+  if (b === null || a === b) return true;
+  if (a === null) return false;
+  if (a.kind === "const") return Number(a.value) === 0;
+  if (a.kind === "select") return implies(a.a, b) && implies(a.b, b);
+  return a.kind === "binary" && a.op === "or" && implies(a.a, b) && implies(a.b, b);
 }
 /** Uses of a, which is computed where cond holds, and of b, elsewhere. */
 function chosen(cond: LoopExpr, a: Uses, b: Uses): Uses {
@@ -80,7 +92,7 @@ function chosen(cond: LoopExpr, a: Uses, b: Uses): Uses {
   const r = new Map<string, LoopExpr | null>();
   for (const name of new Set([...a.keys(), ...b.keys()])) {
     const [p, q] = [a.get(name), b.get(name)];
-    if (p === null && q === null) r.set(name, null);
+    if (p !== undefined && p === q) r.set(name, p);
     else if (p === null && q === undefined) r.set(name, cond);
     else if (p === undefined && q === null) r.set(name, B.not(cond));
     // A select and no `and`: what guards within a branch may itself be computed only there.
