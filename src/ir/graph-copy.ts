@@ -5,16 +5,16 @@ import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Diagnostic, UserError } from "../base/diagnostics.ts";
 import type { Dim } from "./dim.ts";
 import * as D from "./dim.ts";
-import type { AnyNode, Attrs, AttrValue, Graph } from "./graph.ts";
+import type { AnyNode, Attrs, AttrValue, Graph, Value } from "./graph.ts";
 import type { GraphMaker } from "./graph-maker.ts";
-import { tensorType, type ValueType } from "./types.ts";
+import { type TensorType, tensorType, type ValueType } from "./types.ts";
 
 /** What a node becomes: values for its outputs; null: a node like it. */
 export type Replace = (n: AnyNode, inputs: readonly (ValueId | null)[]) => readonly (ValueId | null)[] | null;
 
 /**
- * Adds the nodes of g to m, `map` giving the values of its inputs. Returns what each value has become. Throws one UserError with the
- * problems of the first node that has any.
+ * Adds the nodes of g to m, `map` giving the values of its inputs. Returns what each value has become; a value that was not there before
+ * takes the name of the one it stands for. Throws one UserError with the problems of the first node that has any.
  */
 export function copyNodes(
   m: GraphMaker,
@@ -44,10 +44,11 @@ export function copyNodes(
   const outer = m.loc;
   for (const old of g.nodes) {
     if (old.outputs.every((o) => o === null || g.values.get(o)!.constant !== undefined)) continue;
-    const n = renamed.size > 0 && hasBodies(old) ? mapBodies(old, (body) => renameSymbols(body, renamed)) : old;
+    const n = renamed.size > 0 ? substituteInNode(old, renamed) : old;
     try {
       m.loc = n.loc;
       const inputs = n.inputs.map((i) => (i === null ? null : get(i)));
+      const firstNew = m.nextValueId;
       const outs =
         replace(n, inputs) ??
         m.again(
@@ -60,7 +61,7 @@ export function copyNodes(
         const to = must(outs[k], `output ${k} of ${n.def.name}`);
         map.set(o, to);
         note(g.values.get(o)!.type, m.type(to));
-        m.rename(to, g.values.get(o)!.name);
+        if (to >= firstNew) m.rename(to, g.values.get(o)!.name);
       });
     } catch (e) {
       if (!(e instanceof UserError)) throw e;
@@ -93,32 +94,38 @@ export function firstFreeSymbol(g: Graph): number {
   const own = g.symbols.map((s) => Number(/\.(\d+)$/.exec(s.id)?.[1] ?? -1) + 1);
   return Math.max(g.symbols.length, ...own, ...g.nodes.flatMap(bodiesOf).map(firstFreeSymbol));
 }
-function renameSymbols(g: Graph, to: ReadonlyMap<SymbolId, Dim>): Graph {
-  const dim = (d: Dim): Dim => D.substitute(d, (id) => to.get(id) ?? null);
+/** A node whose attributes say other dims in place of symbols: the types in them, and those in its body graphs. */
+export function substituteInNode(n: AnyNode, to: ReadonlyMap<SymbolId, Dim>): AnyNode {
+  const attrs = n.attrs as Attrs;
+  if (!Object.values(attrs).some((x) => isGraph(x) || isType(x))) return n;
+  const mapped = Object.entries(attrs).map(([k, x]) => [
+    k,
+    isGraph(x) ? substituteInBody(x, to) : isType(x) ? { ...x, shape: x.shape.map(dimMap(to)) } : x,
+  ]);
+  return { ...n, attrs: Object.fromEntries(mapped) };
+}
+function isType(x: AttrValue | undefined): x is TensorType {
+  return typeof x === "object" && x !== null && "shape" in x && "dtype" in x;
+}
+function dimMap(to: ReadonlyMap<SymbolId, Dim>): (d: Dim) => Dim {
+  return (d) => D.substitute(d, (id) => to.get(id) ?? null);
+}
+/** A value with other dims in place of symbols, in its type and in what is known of it. */
+export function substituteInValue(v: Value, to: ReadonlyMap<SymbolId, Dim>): Value {
+  const dim = dimMap(to);
   const type = (t: ValueType): ValueType =>
     t.kind === "tensor" ? tensorType(t.tensor.dtype, t.tensor.shape.map(dim)) : { kind: t.kind, of: type(t.of) };
-  const values = [...g.values].map(
-    ([id, v]) =>
-      [
-        id,
-        {
-          ...v,
-          type: type(v.type),
-          ...(v.known
-            ? {
-                known: {
-                  dims: v.known.dims,
-                  elements: v.known.elements.map((e) => (e === null || typeof e === "number" ? e : dim(e))),
-                },
-              }
-            : {}),
-        },
-      ] as const,
-  );
+  const known = v.known && {
+    dims: v.known.dims,
+    elements: v.known.elements.map((e) => (e === null || typeof e === "number" ? e : dim(e))),
+  };
+  return { ...v, type: type(v.type), ...(known ? { known } : {}) };
+}
+function substituteInBody(g: Graph, to: ReadonlyMap<SymbolId, Dim>): Graph {
   return {
     ...g,
     symbols: g.symbols.filter((s) => !to.has(s.id)),
-    values: new Map(values),
-    nodes: g.nodes.map((n) => (hasBodies(n) ? mapBodies(n, (b) => renameSymbols(b, to)) : n)),
+    values: new Map([...g.values].map(([id, v]) => [id, substituteInValue(v, to)])),
+    nodes: g.nodes.map((n) => substituteInNode(n, to)),
   };
 }

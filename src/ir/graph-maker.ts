@@ -80,6 +80,10 @@ export class GraphMaker implements GraphBuilder {
     this.values.set(id, { id, name, type, ...more });
     return id;
   }
+  /** Values that are made from now on have this id or a larger one. */
+  get nextValueId(): number {
+    return this.nextValue;
+  }
   /** The next free node id, for nodes copied from elsewhere. */
   nodeId(): NodeId {
     return this.nextNode++ as NodeId;
