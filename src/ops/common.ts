@@ -74,6 +74,11 @@ export function expectType(
 export function sameType(a: TensorType, b: TensorType, ctx: InferCtx): void {
   if (a.dtype !== b.dtype) ctx.fail(`element types ${a.dtype} and ${b.dtype} differ`);
 }
+/** Of ops that give positions or counts: their element type is i64, but for narrow-integers, which may make it i32. */
+export type IndexAttrs = { readonly index?: "i32" };
+export function indexType(a: IndexAttrs): DType {
+  return a.index ?? "i64";
+}
 /** One output like input 0. */
 export function likeInput(x: readonly (ValueType | null)[], ctx: InferCtx): readonly ValueType[] {
   const t = tensor(x, 0, ctx);

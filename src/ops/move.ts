@@ -9,6 +9,8 @@ import { type OpDef, op } from "../ir/opdef.ts";
 import { tensorType } from "../ir/types.ts";
 import {
   broadcastShapes,
+  type IndexAttrs,
+  indexType,
   likeInput,
   loadBroadcast,
   noAttrs,
@@ -110,7 +112,9 @@ export const Concat: OpDef<{ axis: number }> = op({
   },
 });
 
-export const Shape: OpDef<{ start: number; end: number }> = op({
+export const Shape: OpDef<{ start: number; end: number } & IndexAttrs> = op<
+  { start: number; end: number } & IndexAttrs
+>({
   name: "Shape",
   onnx: [onnx("Shape", 1, 13, 15, 19, 21, 23, 24, 25)],
   accuracy: { kind: "exact" },
@@ -119,7 +123,7 @@ export const Shape: OpDef<{ start: number; end: number }> = op({
   infer: (x, a, ctx) => {
     const dims = shapeRange(tensor(x, 0, ctx).shape, a);
     ctx.give(0, { dims: [dims.length], elements: dims });
-    return [tensorType("i64", [D.int(dims.length)])];
+    return [tensorType(indexType(a), [D.int(dims.length)])];
   },
   body: {
     kind: "compute",
@@ -128,7 +132,7 @@ export const Shape: OpDef<{ start: number; end: number }> = op({
       const dims = t?.kind === "tensor" ? shapeRange(t.tensor.shape, n.attrs) : [];
       b.map(b.output(0), ([i]) =>
         E.to(
-          "i64",
+          b.output(0).dtype,
           dims.reduceRight<E.Expr>((rest, d, k) => E.where(E.eq(i!, k), E.ofDim(d), rest), E.i32(0)),
         ),
       );
@@ -139,22 +143,22 @@ function shapeRange(shape: readonly Dim[], a: { start: number; end: number }): r
   const clampAxis = (k: number): number => Math.min(Math.max(k < 0 ? k + shape.length : k, 0), shape.length);
   return shape.slice(clampAxis(a.start), clampAxis(a.end));
 }
-export const Size: OpDef<Record<string, never>> = op({
+export const Size: OpDef<IndexAttrs> = op<IndexAttrs>({
   name: "Size",
   onnx: [onnx("Size", 1, 13, 19, 21, 23, 24, 25)],
   accuracy: { kind: "exact" },
   effects: "none",
   parse: () => ({}),
-  infer: (x, _a, ctx) => {
+  infer: (x, a, ctx) => {
     ctx.give(0, { dims: [], elements: [D.product(tensor(x, 0, ctx).shape)] });
-    return [tensorType("i64", [])];
+    return [tensorType(indexType(a), [])];
   },
   body: {
     kind: "compute",
     compute: (b) => {
       const t = b.types.inputs[0];
       const count = t?.kind === "tensor" ? D.product(t.tensor.shape) : D.zero;
-      b.map(b.output(0), () => E.to("i64", E.ofDim(count)));
+      b.map(b.output(0), () => E.to(b.output(0).dtype, E.ofDim(count)));
     },
   },
 });

@@ -8,7 +8,7 @@ import type { Attrs } from "../ir/graph.ts";
 import { type Accuracy, type InferCtx, type OpDef, op, type ReduceSpec, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType, type ValueType } from "../ir/types.ts";
-import { normalAxis, onnx, tensor, wide } from "./common.ts";
+import { type IndexAttrs, indexType, normalAxis, onnx, tensor, wide } from "./common.ts";
 import { knownInts, loweredInts } from "./ints.ts";
 
 /** A reduction at each element; over no axes it is one step. */
@@ -230,7 +230,7 @@ const reductions: readonly OpDef<ReduceAttrs>[] = [
   reduceOp("ReduceLogSumExp", [1, 11, 13, 18], 18, sums, logSumExp),
 ];
 
-type ArgAttrs = { readonly axis: number; readonly keep: boolean; readonly last: boolean };
+type ArgAttrs = { readonly axis: number; readonly keep: boolean; readonly last: boolean } & IndexAttrs;
 /** The index of the largest (smallest) element along extents, in row-major order; of equal ones the first, or the last. */
 export function argInto(
   b: TeBuilder,
@@ -277,7 +277,7 @@ function argOp(type: string, largest: boolean): OpDef<ArgAttrs> {
     }),
     infer: (x, a, ctx): readonly ValueType[] => {
       const t = tensor(x, 0, ctx);
-      return [tensorType("i64", reducedShape(t.shape, [normalAxis(a.axis, t.shape.length, ctx)], a.keep))];
+      return [tensorType(indexType(a), reducedShape(t.shape, [normalAxis(a.axis, t.shape.length, ctx)], a.keep))];
     },
     body: {
       kind: "compute",

@@ -9,11 +9,11 @@ import type { Stmt } from "../ir/loops.ts";
 import { type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
-import { noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
+import { type IndexAttrs, indexType, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt, scalarOf } from "./ints.ts";
 import { callKernel, type KernelScope, seq, store, unravel, type Variable, when, whileLoop } from "./kernel.ts";
 
-type TopKAttrs = { readonly axis: number; readonly k?: number; readonly largest: boolean };
+type TopKAttrs = { readonly axis: number; readonly k?: number; readonly largest: boolean } & IndexAttrs;
 /** Equal elements come in the order of their indices; the result is sorted whether asked for or not. */
 export const TopK: OpDef<TopKAttrs> = op<TopKAttrs>({
   name: "TopK",
@@ -32,7 +32,7 @@ export const TopK: OpDef<TopKAttrs> = op<TopKAttrs>({
     if (k.kind === "int" && d.kind === "int" && k.value > d.value)
       ctx.fail(`${k.value} elements of an axis of ${d.value}`);
     const shape = t.shape.map((e, j) => (j === axis ? k : e));
-    return [tensorType(t.dtype, shape), tensorType("i64", shape)];
+    return [tensorType(t.dtype, shape), tensorType(indexType(a), shape)];
   },
   body: {
     kind: "loops",
@@ -145,15 +145,15 @@ function positionsOf(b: TeBuilder, mask: Buffer, count: Dim): Buffer {
   return positions;
 }
 
-export const NonZero: OpDef<Record<string, never>> = op({
+export const NonZero: OpDef<IndexAttrs> = op<IndexAttrs>({
   name: "NonZero",
   onnx: [onnx("NonZero", 9, 13)],
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,
-  infer: (x, _a, ctx) => {
+  infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
-    return [tensorType("i64", [D.int(t.shape.length), ctx.fresh("nonzero", 0, D.known(D.product(t.shape)))])];
+    return [tensorType(indexType(a), [D.int(t.shape.length), ctx.fresh("nonzero", 0, D.known(D.product(t.shape)))])];
   },
   body: {
     kind: "loops",
@@ -270,7 +270,7 @@ function sortPositions(
   ]);
 }
 
-type UniqueAttrs = { readonly axis?: number; readonly sorted: boolean };
+type UniqueAttrs = { readonly axis?: number; readonly sorted: boolean } & IndexAttrs;
 export const Unique: OpDef<UniqueAttrs> = op<UniqueAttrs>({
   name: "Unique",
   onnx: [onnx("Unique", 11)],
@@ -283,7 +283,7 @@ export const Unique: OpDef<UniqueAttrs> = op<UniqueAttrs>({
     const n = axis === null ? D.product(t.shape) : t.shape[axis]!;
     const count = ctx.fresh("unique", 0, D.known(n));
     const shape = axis === null ? [count] : t.shape.map((d, k) => (k === axis ? count : d));
-    return [tensorType(t.dtype, shape), tensorType("i64", [count]), tensorType("i64", [n]), tensorType("i64", [count])];
+    return [tensorType(t.dtype, shape), ...[count, n, count].map((d) => tensorType(indexType(a), [d]))];
   },
   body: {
     kind: "loops",
@@ -379,18 +379,18 @@ export const Unique: OpDef<UniqueAttrs> = op<UniqueAttrs>({
 });
 
 /** Greedy: per batch and class the best boxes by score, each dropping the boxes that overlap it too much. */
-export const NonMaxSuppression: OpDef<{ center: boolean }> = op({
+export const NonMaxSuppression: OpDef<{ center: boolean } & IndexAttrs> = op<{ center: boolean } & IndexAttrs>({
   name: "NonMaxSuppression",
   onnx: [onnx("NonMaxSuppression", 10, 11)],
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({ center: n.int("center_point_box", 0) !== 0 }),
-  infer: (x, _a, ctx) => {
+  infer: (x, a, ctx) => {
     const [boxes, scores] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
     sameType(boxes, scores, ctx);
     if (boxes.shape.length !== 3 || scores.shape.length !== 3)
       ctx.fail(`boxes ${shapeText(boxes.shape)} and scores ${shapeText(scores.shape)}`);
-    return [tensorType("i64", [ctx.fresh("selected", 0, null), D.int(3)])];
+    return [tensorType(indexType(a), [ctx.fresh("selected", 0, null), D.int(3)])];
   },
   body: {
     kind: "loops",

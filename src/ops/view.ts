@@ -6,7 +6,7 @@ import * as E from "../ir/expr.ts";
 import { type Expr, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
-import { tensorType, type ValueType } from "../ir/types.ts";
+import { type TensorType, tensorType, type ValueType } from "../ir/types.ts";
 import { noAttrs, normalAxis, onnx, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt } from "./ints.ts";
 
@@ -195,10 +195,22 @@ export const Unsqueeze: OpDef<AxesAttrs> = op({
   body: { kind: "view" },
 });
 
+/** Any of the others when the dims of its output are known: nothing computes a shape in the run. No model has it; passes make it. */
+export const View: OpDef<{ type: TensorType }> = op<{ type: TensorType }>({
+  name: "View",
+  onnx: [],
+  accuracy: { kind: "exact" },
+  effects: "none",
+  parse: (n) => n.fail("View is no operator of ONNX"),
+  infer: (x, a, ctx) => [tensorType(tensor(x, 0, ctx).dtype, a.type.shape)],
+  body: { kind: "view" },
+});
+
 export const viewOps: readonly OpDef<Attrs>[] = [
   Reshape,
   Identity,
   Flatten,
   Squeeze,
   Unsqueeze,
+  View,
 ] as unknown as readonly OpDef<Attrs>[];
