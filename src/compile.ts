@@ -1,8 +1,7 @@
 // The driver: ONNX bytes to artifacts. Everything that a command does goes through here.
 
-import { expand } from "../passes/graph/expand.ts";
-import { foldConstants } from "../passes/graph/fold-constants.ts";
 import { lowerProgram } from "../passes/lower.ts";
+import { graphPasses, runGraphPass } from "../passes/pipeline.ts";
 import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
@@ -132,8 +131,7 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
   });
   const { info, warnings } = must<Imported>(imported, "the imported model");
   const evaluator = { info: jsTarget.info, run: (p: Program) => evaluateProgram(p, new Map()) };
-  graph = passes.graph("expand", () => expand(graph));
-  graph = passes.graph("fold-constants", () => foldConstants(graph, evaluator));
+  for (const p of graphPasses) graph = passes.graph(p.name, () => runGraphPass(p, graph, { evaluator }));
   return { graph, info, warnings };
 }
 

@@ -1,9 +1,11 @@
-// Replaces ops that are defined by others, until only ops that compute are left; drops nodes that nothing needs.
+// Replaces ops that are defined by others, until only ops that compute are left.
 import { must } from "../../src/base/assert.ts";
 import type { ValueId } from "../../src/base/brand.ts";
 import type { AnyNode, Graph } from "../../src/ir/graph.ts";
 import { copyNodes, firstFreeSymbol, hasBodies, mapBodies } from "../../src/ir/graph-copy.ts";
 import { defOf, GraphMaker } from "../../src/ir/graph-maker.ts";
+import { eliminateDeadNodes } from "./dce.ts";
+import { keepOutputs } from "./patch.ts";
 
 /** Copies a graph node by node through `f`, which may add other nodes instead. Types and known values are inferred anew. */
 export function rebuild(
@@ -19,17 +21,7 @@ export function rebuild(
     inputs.set(id, m.input(v.name, v.type, v.known ?? null));
   }
   const get = copyNodes(m, g, inputs, (n, ins) => f(m, n, ins));
-  return eliminateDeadNodes(m.finish(g.outputs.map(get)));
-}
-export function eliminateDeadNodes(g: Graph): Graph {
-  const live = new Set<ValueId>(g.outputs);
-  const nodes: AnyNode[] = [];
-  for (const n of [...g.nodes].reverse()) {
-    if (!n.outputs.some((o) => o !== null && live.has(o) && g.values.get(o)!.constant === undefined)) continue;
-    nodes.push(n);
-    for (const i of n.inputs) if (i !== null) live.add(i);
-  }
-  return { ...g, nodes: nodes.reverse() };
+  return eliminateDeadNodes(m.finish(keepOutputs(m, g, get)));
 }
 
 export function expand(g: Graph): Graph {

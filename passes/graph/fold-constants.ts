@@ -3,14 +3,16 @@ import { must } from "../../src/base/assert.ts";
 import type { NodeId, ValueId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { AnyNode, Graph, Value } from "../../src/ir/graph.ts";
+import { hasBodies, mapBodies } from "../../src/ir/graph-copy.ts";
 import type { Program } from "../../src/ir/program.ts";
+import { knownOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import { elementBytes, type Tensor } from "../../src/ir/types.ts";
 import { lowerProgram } from "../lower.ts";
 import { inline } from "../te/inline.ts";
 import { resolveStorage } from "../te/storage.ts";
 import { toTe } from "../te/to-te.ts";
-import { eliminateDeadNodes } from "./expand.ts";
+import { eliminateDeadNodes } from "./dce.ts";
 
 /** Runs programs in this process; injected, since passes know no target. */
 export type Evaluator = { readonly info: TargetInfo; readonly run: (p: Program) => ReadonlyMap<string, Tensor> };
@@ -18,7 +20,9 @@ export type Evaluator = { readonly info: TargetInfo; readonly run: (p: Program) 
 /** A result this much larger than what it is made from is left to run time (a broadcast, a tile). */
 const maxGrowth = 1 << 20;
 
-export function foldConstants(g: Graph, evaluator: Evaluator): Graph {
+export function foldConstants(graph: Graph, evaluator: Evaluator): Graph {
+  const inBodies = (n: AnyNode): AnyNode => (hasBodies(n) ? mapBodies(n, (body) => foldConstants(body, evaluator)) : n);
+  const g = graph.nodes.some(hasBodies) ? { ...graph, nodes: graph.nodes.map(inBodies) } : graph;
   const constant = new Set<ValueId>();
   for (const v of g.values.values()) if (v.constant !== undefined) constant.add(v.id);
   const foldable: AnyNode[] = [];
@@ -58,7 +62,10 @@ export function foldConstants(g: Graph, evaluator: Evaluator): Graph {
   const te = resolveStorage(inline(toTe(part)));
   const results = evaluator.run(lowerProgram(te, { target: evaluator.info, strict: true }));
   const now = new Map(g.values);
-  for (const o of outputs)
-    now.set(o, { ...g.values.get(o)!, constant: must(results.get(`v${o}`), `a result for v${o}`) });
+  for (const o of outputs) {
+    const result = must(results.get(`v${o}`), `a result for v${o}`);
+    const known = knownOf(result);
+    now.set(o, { ...g.values.get(o)!, constant: result, ...(known ? { known } : {}) });
+  }
   return eliminateDeadNodes({ ...g, values: now });
 }
