@@ -230,6 +230,46 @@ IG_FN double ig_trunc_f64(double x) {
 #endif
 }
 
+IG_FN float ig_truncdiv_f32(float a, float b) { return ig_trunc_f32(a / b); }
+
+IG_FN float ig_floordiv_f32(float a, float b) { return ig_floor_f32(a / b); }
+
+/* Exact: b is doubled up to a, then taken off where it fits and halved. */
+IG_FN float ig_truncmod_f32(float a, float b) {
+  float x = ig_abs_f32(a), y = ig_abs_f32(b), s = y;
+  if (!(x - x == 0.0f) || !(y > 0.0f)) return (a - a) / (a - a);
+  if (x < y) return a;
+  while (s + s <= x) s += s;
+  for (; s >= y; s *= 0.5f)
+    if (s <= x) x -= s;
+  return IG_LIB(copysignf)(x, a);
+}
+
+IG_FN float ig_floormod_f32(float a, float b) {
+  float r = ig_truncmod_f32(a, b);
+  return r != 0.0f && (r < 0.0f) != (b < 0.0f) ? r + b : r;
+}
+
+IG_FN double ig_truncdiv_f64(double a, double b) { return ig_trunc_f64(a / b); }
+
+IG_FN double ig_floordiv_f64(double a, double b) { return ig_floor_f64(a / b); }
+
+/* Exact: b is doubled up to a, then taken off where it fits and halved. */
+IG_FN double ig_truncmod_f64(double a, double b) {
+  double x = ig_abs_f64(a), y = ig_abs_f64(b), s = y;
+  if (!(x - x == 0.0) || !(y > 0.0)) return (a - a) / (a - a);
+  if (x < y) return a;
+  while (s + s <= x) s += s;
+  for (; s >= y; s *= 0.5)
+    if (s <= x) x -= s;
+  return IG_LIB(copysign)(x, a);
+}
+
+IG_FN double ig_floormod_f64(double a, double b) {
+  double r = ig_truncmod_f64(a, b);
+  return r != 0.0 && (r < 0.0) != (b < 0.0) ? r + b : r;
+}
+
 IG_FN int ig_isnan_f32(float x) { return x != x; }
 
 IG_FN int ig_isnan_f64(double x) { return x != x; }

@@ -247,6 +247,7 @@ export class ExprPrinter {
 
   #quotient(op: BinaryOp, e: Extract<LoopExpr, { kind: "binary" }>, a: Code, b: Code): Code {
     const d = e.a.dtype;
+    if (isFloat(d)) return call(`ig_${op}_${d}`, a, b);
     const mod = op === "truncmod" || op === "floormod";
     const by = e.b.kind === "const" ? e.b.value : 0;
     const unsigned = d === "u32" || d === "u64";

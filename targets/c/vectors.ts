@@ -211,6 +211,11 @@ function floatOp(s: Shape, op: string): VectorPart | null {
       return lanewise(name, v, one, n, (x) => `IG_LIB(${op}f)(${x})`);
     case "pow":
       return lanewise(name, v, two, n, (x, y) => `IG_LIB(powf)(${x}, ${y})`);
+    case "truncdiv":
+    case "floordiv":
+    case "truncmod":
+    case "floormod":
+      return lanewise(name, v, two, n, scalar);
     default:
       return null;
   }
