@@ -80,6 +80,14 @@ function byStride(axes: readonly Axis[], a: Access | undefined): Axis[] {
     .map((y) => y.x);
 }
 
+/**
+ * The order of a sum's axes: as an access walks memory. Strict: as they are written, since which rule matches depends on the target's
+ * lanes, and the order of additions must not.
+ */
+function sumOrder(axes: readonly Axis[], a: Access | undefined, ctx: RuleCtx): Axis[] {
+  return ctx.strict ? [...axes] : byStride(axes, a);
+}
+
 /** Sums of products: a register tile of M x N, K innermost, panels of b. */
 const contract: ScheduleRule<Contraction> = {
   name: "contract",
@@ -104,7 +112,7 @@ const contract: ScheduleRule<Contraction> = {
     const n = vectorAxis(c)!;
     const otherN = live(c.n.filter((x) => x !== n));
     const m = fuseRuns(steps, byStride(live(c.m), a), accesses);
-    const k = fuseRuns(steps, byStride(live(c.k), a), accesses);
+    const k = fuseRuns(steps, sumOrder(live(c.k), a, ctx), accesses);
     const free = live(s.axes.filter((x) => ![...c.m, ...c.n, ...c.batch].includes(x)));
     const rows = m[m.length - 1];
     const ns = steps.split(n, tile.n);
@@ -150,7 +158,7 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const lanes = lanesOf(ctx);
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const main = accesses.find((a) => !a.store && r.axes.some((x) => stride(a, x.name) !== D.zero));
-    const k = byStride(live(r.axes), main);
+    const k = sumOrder(live(r.axes), main, ctx);
     const rest = byStride(
       live(s.axes.filter((x) => x !== v)),
       accesses.find((a) => a.store),
