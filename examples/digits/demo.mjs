@@ -41,7 +41,8 @@ for (const target of ["wasm", "c", "js", "wgsl"]) {
   const ran = ingot("run", model, "-t", target, "--inputs", heldout, "-o", out);
   const t = ran.targets?.[target];
   if (t?.status !== "ok") {
-    missing.push(`not run: ${target}: ${t?.reason ?? ran.diagnostics?.[0]?.message ?? "no result"}`);
+    const reason = t?.reason ?? ran.diagnostics?.[0]?.message ?? "no result";
+    missing.push(`${t?.status === "unavailable" ? "not run" : "failed"}: ${target}: ${reason}`);
     if (t?.status !== "unavailable") counts.push(-1);
     continue;
   }
