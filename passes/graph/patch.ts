@@ -38,7 +38,7 @@ export class Patch {
   private indexed = 0;
   private readonly replaced = new Map<ValueId, ValueId>();
   private readonly reads = new Map<ValueId, number>();
-  /** What symbols that replaced nodes had bound stand for now. */
+  /** What symbols that replaced nodes had bound stand for now. Only later nodes name them. */
   private readonly symbols = new Map<SymbolId, Dim>();
 
   constructor(g: Graph, nextSymbol: number) {
@@ -77,7 +77,8 @@ export class Patch {
     const m = this.make;
     for (const old of this.graph.nodes) {
       if (old.outputs.every((o) => o === null || m.constantOf(o) !== null)) continue;
-      const n = { ...old, inputs: old.inputs.map((i) => (i === null ? null : this.now(i))) };
+      const moved = { ...old, inputs: old.inputs.map((i) => (i === null ? null : this.now(i))) };
+      const n = this.symbols.size > 0 ? substituteInNode(moved, this.symbols) : moved;
       const before = { nodes: m.nodes.length, symbols: m.symbols.length, value: m.nextValueId };
       m.loc = n.loc;
       const values = replace(n);
@@ -93,8 +94,7 @@ export class Patch {
     for (const [id, v] of m.values)
       if (v.elements) m.values.set(id, { ...v, elements: v.elements.map((e) => this.now(e)) });
     const outputs = keepOutputs(m, this.graph, (v) => this.now(v));
-    const nodes = this.symbols.size === 0 ? m.nodes : m.nodes.map((n) => substituteInNode(n, this.symbols));
-    return eliminateDeadNodes({ ...m.finish(outputs), nodes });
+    return eliminateDeadNodes(m.finish(outputs));
   }
   private now(v: ValueId): ValueId {
     return this.replaced.get(v) ?? v;
