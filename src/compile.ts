@@ -6,6 +6,7 @@ import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
+import { widen } from "../passes/te/widen.ts";
 import { targets as targetTable } from "../targets/index.ts";
 import { evaluateProgram } from "../targets/js/evaluate.ts";
 import { jsTarget } from "../targets/js/index.ts";
@@ -15,7 +16,7 @@ import type { OutputFile } from "./ir/artifact.ts";
 import type { Graph } from "./ir/graph.ts";
 import { printGraph, printProgram, printTe } from "./ir/print.ts";
 import type { Program } from "./ir/program.ts";
-import type { TargetInfo } from "./ir/target.ts";
+import type { Cells, TargetInfo } from "./ir/target.ts";
 import type { TeProgram } from "./ir/te.ts";
 import { verifyGraph, verifyProgram, verifyTe } from "./ir/verify.ts";
 import { type Imported, importModel } from "./onnx/import.ts";
@@ -32,6 +33,8 @@ export type CompileOptions = {
   readonly weights?: "embed" | "file";
   /** Every rounding separate, sums in one order: wasm, C and JavaScript give the same bits. */
   readonly strict?: boolean;
+  /** Compute in f64 what is f32 in the model (ports keep their dtype), for targets that have f64. */
+  readonly f64?: boolean;
   /** Before a pass. target: null for the passes that are the same for all targets. */
   readonly onStart?: (pass: string, target: string | null) => void;
   /** After a pass, with its time. */
@@ -79,8 +82,8 @@ class Passes {
   te(name: string, f: () => TeProgram): TeProgram {
     return this.pass(name, "t", f, verifyTe, printTe);
   }
-  program(name: string, f: () => Program): Program {
-    return this.pass(name, "p", f, verifyProgram, printProgram);
+  program(name: string, cells: Cells, f: () => Program): Program {
+    return this.pass(name, "p", f, (p) => verifyProgram(p, cells), printProgram);
   }
   private pass<T>(
     name: string,
@@ -167,8 +170,14 @@ export function lowerFor(graph: Graph, info: TargetInfo, options: Omit<CompileOp
 /** As lowerFor, from tensor expressions on. */
 export function lowerTe(p: TeProgram, info: TargetInfo, options: Omit<CompileOptions, "name">): Program {
   const passes = new Passes({ ...options, name: p.name }, info.name);
-  let te = passes.te("inline", () => inline(p));
+  let te = p;
+  if (options.f64) {
+    if (!info.dtypes.has("f64"))
+      throw userError("E501", `${info.name} has no 64-bit floats`, { hint: "--math f64 is for js, wasm and c" });
+    te = passes.te("widen", () => widen(te));
+  }
+  te = passes.te("inline", () => inline(te));
   te = passes.te("storage", () => chooseStorage(te, info));
   if (!info.gpu) te = passes.te("group", () => group(te));
-  return passes.program("lower", () => lowerProgram(te, { target: info, strict: options.strict ?? false }));
+  return passes.program("lower", info, () => lowerProgram(te, { target: info, strict: options.strict ?? false }));
 }

@@ -10,8 +10,8 @@ import { type BinaryOp, constant } from "../../src/ir/expr.ts";
 import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapStmt, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
-import type { TargetInfo } from "../../src/ir/target.ts";
-import { cellType, type DType, intBits, is64, isInt, isUnsigned, widened } from "../../src/ir/types.ts";
+import { storedType, type TargetInfo } from "../../src/ir/target.ts";
+import { type DType, intBits, is64, isInt, isUnsigned, widened } from "../../src/ir/types.ts";
 import * as B from "./build.ts";
 import { decode, encode, encodeNumber, isNarrowFloat, toOddF32 } from "./expand-storage-floats.ts";
 import { freshNames } from "./fresh-names.ts";
@@ -21,13 +21,6 @@ type Of<K extends LoopExpr["kind"]> = Extract<LoopExpr, { kind: K }>;
 /** The kernel over cells and registers. Shapes and indices stay: one element is one cell. */
 export function expandStorage(k: Kernel, target: TargetInfo): Kernel {
   return new Expansion(k, target).kernel();
-}
-/** The type of a cell in memory that holds elements of `d`. */
-export function storedType(d: DType, target: TargetInfo): DType {
-  return without64(cellType(d), target);
-}
-function without64(d: DType, target: TargetInfo): DType {
-  return is64(d) && !target.dtypes.has(d) ? (d === "i64" ? "i32" : "u32") : d;
 }
 
 /** Ops whose result can be outside of the operands' integer type. */
@@ -75,7 +68,7 @@ class Expansion {
 
   /** The type of a register that holds values of `d`. */
   private register(d: DType): DType {
-    return without64(widened(d), this.target);
+    return storedType(widened(d), this.target);
   }
   private typeOf(b: Buffer): DType {
     return b.scope === "register" ? this.register(b.dtype) : storedType(b.dtype, this.target);

@@ -7,21 +7,13 @@ import * as D from "../../src/ir/dim.ts";
 import { heapSymbol, type MemoryPlan, type Region } from "../../src/ir/program.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
-import type { TargetInfo } from "../../src/ir/target.ts";
-import { elementBytes } from "../../src/ir/types.ts";
+import { cellBytes, type TargetInfo } from "../../src/ir/target.ts";
 import type { Interval } from "./liveness.ts";
 
-/** Bytes of one element of a buffer in memory. */
-export function cellBytes(b: Buffer, target: TargetInfo): number {
-  return Math.max(
-    elementBytes(b.dtype) === 8 && !target.dtypes.has("i64") ? 4 : elementBytes(b.dtype),
-    target.minCellBytes,
-  );
-}
 /** Bytes of a root buffer, rounded up to the target's alignment. */
 export function bytesOf(b: Buffer, target: TargetInfo): Dim {
   const size = (b.storage ?? dense(b.shape)).size;
-  const bytes = D.mul(size, D.int(cellBytes(b, target)));
+  const bytes = D.mul(size, D.int(cellBytes(b.dtype, target)));
   return D.mul(D.ceildiv(bytes, D.int(target.align)), D.int(target.align));
 }
 /** The value that stands for a symbol when the order of buffers is decided. */

@@ -3,7 +3,7 @@
 import type { OutputFile } from "./artifact.ts";
 import type { UnaryOp } from "./expr.ts";
 import type { Program } from "./program.ts";
-import type { DType } from "./types.ts";
+import { cellType, type DType, elementBytes, is64 } from "./types.ts";
 
 export type TargetInfo = {
   readonly name: string;
@@ -31,6 +31,17 @@ export type TargetInfo = {
   /** Offsets of buffers are multiples of this. */
   readonly align: number;
 };
+
+/** What of a target says how elements lie in memory. */
+export type Cells = Pick<TargetInfo, "dtypes" | "minCellBytes">;
+/** The type of a cell in a target's memory that holds elements of `d`. */
+export function storedType(d: DType, target: Pick<Cells, "dtypes">): DType {
+  return is64(d) && !target.dtypes.has(d) ? (d === "i64" ? "i32" : "u32") : cellType(d);
+}
+/** Bytes of one element in a target's memory. */
+export function cellBytes(d: DType, target: Cells): number {
+  return Math.max(elementBytes(storedType(d, target)), target.minCellBytes);
+}
 
 /** A printer or encoder of programs. Deterministic: same program, same bytes. */
 export type Target = {

@@ -4,7 +4,7 @@ import type { Dim } from "./dim.ts";
 import * as D from "./dim.ts";
 import type { Program, Region } from "./program.ts";
 import { type Buffer, isRowMajor, type Scope } from "./storage.ts";
-import { elementBytes } from "./types.ts";
+import { type Cells, cellBytes } from "./target.ts";
 import { checkDims, rootOf } from "./verify-actions.ts";
 import type { Place } from "./verify-expr.ts";
 
@@ -17,7 +17,7 @@ const regions: Readonly<Partial<Record<Scope, readonly Region[]>>> = {
 };
 
 /** `bound`: the symbols that are read from the inputs' shapes, all that the plan may depend on. */
-export function checkPlan(p: Program, bound: ReadonlySet<SymbolId>, place: Place): void {
+export function checkPlan(p: Program, cells: Cells, bound: ReadonlySet<SymbolId>, place: Place): void {
   const { lets, offsets, sizes, lowerBound } = p.plan;
   const known = new Set(bound);
   for (const l of lets) {
@@ -46,21 +46,21 @@ export function checkPlan(p: Program, bound: ReadonlySet<SymbolId>, place: Place
       `of ${region} lies at ${offset.key}, which depends on dims`,
     );
     if (start === null) continue;
-    at.require(start >= 0 && start % elementBytes(b.dtype) === 0, `of ${b.dtype} lies at byte ${start}`);
+    at.require(start >= 0 && start % cellBytes(b.dtype, cells) === 0, `of ${b.dtype} lies at byte ${start}`);
     if (region === "io") continue;
-    const over = D.sub(D.add(offset, bytesOf(b)), sizes[region]);
+    const over = D.sub(D.add(offset, bytesOf(b, cells)), sizes[region]);
     at.require((D.known(over) ?? 0) <= 0, `ends ${over.key} bytes after its region`);
   }
 }
 
-function bytesOf(b: Buffer): Dim {
-  return D.mul(b.storage?.size ?? D.product(b.shape), D.int(elementBytes(b.dtype)));
+function bytesOf(b: Buffer, cells: Cells): Dim {
+  return D.mul(b.storage?.size ?? D.product(b.shape), D.int(cellBytes(b.dtype, cells)));
 }
 
 /** True when two buffers are known to have memory in common, whatever the dims are; false when they need not. */
-export function sharesMemory(p: Program, a: BufferId, b: BufferId): boolean {
+export function sharesMemory(p: Program, cells: Cells, a: BufferId, b: BufferId): boolean {
   if (a === b) return true;
-  const [x, y] = [rangeOf(p, a), rangeOf(p, b)];
+  const [x, y] = [rangeOf(p, cells, a), rangeOf(p, cells, b)];
   if (x.root === y.root) {
     // A part and its whole.
     if (x.root === a || x.root === b) return nonEmpty(x) && nonEmpty(y);
@@ -73,14 +73,14 @@ export function sharesMemory(p: Program, a: BufferId, b: BufferId): boolean {
 
 /** Bytes from the start of the root's memory; length null: the elements do not fill a range. */
 type ByteRange = { readonly root: BufferId; readonly start: Dim; readonly length: Dim | null };
-function rangeOf(p: Program, id: BufferId): ByteRange {
+function rangeOf(p: Program, cells: Cells, id: BufferId): ByteRange {
   const terms: Dim[] = [];
   const b = p.buffers.get(id)!;
   for (let at = b; at.storage && at.storage.root !== null; at = p.buffers.get(at.storage.root)!)
-    terms.push(D.mul(at.storage.offset, D.int(elementBytes(at.dtype))));
+    terms.push(D.mul(at.storage.offset, D.int(cellBytes(at.dtype, cells))));
   const root = rootOf(p.buffers, id);
   const length =
-    root === b ? bytesOf(b) : isRowMajor(b) ? D.mul(D.product(b.shape), D.int(elementBytes(b.dtype))) : null;
+    root === b ? bytesOf(b, cells) : isRowMajor(b) ? D.mul(D.product(b.shape), D.int(cellBytes(b.dtype, cells))) : null;
   return { root: root.id, start: D.add(D.zero, ...terms), length };
 }
 function nonEmpty(r: ByteRange): boolean {

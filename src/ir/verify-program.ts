@@ -2,19 +2,23 @@ import type { BufferId, SymbolId } from "../base/brand.ts";
 import * as D from "./dim.ts";
 import type { Kernel, Stmt } from "./loops.ts";
 import type { Call, Program } from "./program.ts";
-import { cellType, type DType, is64 } from "./types.ts";
+import { type Cells, storedType } from "./target.ts";
+import { type DType, dtypes } from "./types.ts";
 import { ActionVerifier, checkArgs, checkDims, checkTables, rootOf, seed } from "./verify-actions.ts";
 import { Place } from "./verify-expr.ts";
 import { type KernelStage, verifyKernel } from "./verify-kernel.ts";
 import { checkPlan, sharesMemory } from "./verify-memory.ts";
 
+/** Elements of every type are as wide as the type. */
+const asTheyAre: Cells = { dtypes: new Set(dtypes), minCellBytes: 1 };
+
 /**
  * Throws InternalError unless calls fit their kernels (number, dtypes, ranks, storage), dims and symbols are bound before use in
  * the order of the actions, constants have data of the right size, every buffer in use has a place in the plan, and parameters
- * that share memory are listed in mayOverlap. With "scheduled" (the loop passes and the planner still have to run) kernels are
- * verified as such, and storage and plan may be missing.
+ * that share memory are listed in mayOverlap. `cells`: how the target that the program is for stores elements. With "scheduled" (the
+ * loop passes and the planner still have to run) kernels are verified as such, and storage and plan may be missing.
  */
-export function verifyProgram(p: Program, kernels: KernelStage = "final"): void {
+export function verifyProgram(p: Program, cells: Cells = asTheyAre, kernels: KernelStage = "final"): void {
   const place = new Place(`program "${p.name}"`);
   const final = kernels === "final";
   const { buffers } = p;
@@ -42,22 +46,19 @@ export function verifyProgram(p: Program, kernels: KernelStage = "final"): void 
   }
   for (const port of p.inputs) checkDims(p.buffers.get(port.buffer)!.shape, bound, place.in(`input "${port.name}"`));
   if (final) {
-    checkPlan(p, bound, place.in("plan"));
+    checkPlan(p, cells, bound, place.in("plan"));
     for (const x of [...p.inputs, ...p.outputs])
       place.require(p.plan.offsets.has(rootOf(p.buffers, x.buffer).id), `port "${x.name}" has no place in the plan`);
   }
 
-  // On a target without 64-bit integers no kernel has any: they are stored as 32-bit ones.
-  const wide = p.kernels.some((k) => k.params.some((b) => is64(b.dtype)));
-  const cell = (d: DType): DType => (wide || !is64(d) ? cellType(d) : d === "i64" ? "i32" : "u32");
   const written = p.kernels.map((k) => writtenParams(k));
   const verifier = new ActionVerifier(p, final ? p.plan : null, (c: Call, now, at, use) => {
     const k = p.kernels[c.kernel] ?? at.fail(`calls kernel ${c.kernel} of ${p.kernels.length}`);
     const here = at.in(`call of kernel "${k.name}"`);
-    checkCall(k, c, p, now, cell, here);
+    checkCall(k, c, p, now, (d) => storedType(d, cells), here);
     for (const a of c.args) use(a, here);
     for (const n of written[c.kernel]!) writable(p, c.args[n]!, phase, here);
-    if (final) checkOverlap(p, k, c, here);
+    if (final) checkOverlap(p, cells, k, c, here);
   });
   // init runs once per load: it knows no dims of the inputs.
   let phase: "init" | "run" = "init";
@@ -82,11 +83,11 @@ function checkCall(
   checkArgs(k, c.args, p.buffers, (id) => values.get(id) ?? null, at, cell);
 }
 
-function checkOverlap(p: Program, k: Kernel, c: Call, at: Place): void {
+function checkOverlap(p: Program, cells: Cells, k: Kernel, c: Call, at: Place): void {
   c.args.forEach((a, i) => {
     for (let j = i + 1; j < c.args.length; j++) {
       const listed = k.mayOverlap.some(([x, y]) => (x === i && y === j) || (x === j && y === i));
-      if (listed || !sharesMemory(p, a, c.args[j]!)) continue;
+      if (listed || !sharesMemory(p, cells, a, c.args[j]!)) continue;
       at.fail(`parameters ${i} and ${j} share memory, which mayOverlap does not list`);
     }
   });

@@ -45,7 +45,7 @@ describe("the digits model", () => {
     const stored = checkTe(chooseStorage(te, target));
     const grouped = target.gpu ? stored : checkTe(group(stored));
     const p = lowerProgram(grouped, { target, strict: false });
-    verifyProgram(p);
+    verifyProgram(p, target);
     const { text, constants } = printProgram(p);
     expect(parseProgram(text, constants)).toEqual(p);
   });

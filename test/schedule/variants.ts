@@ -6,6 +6,7 @@ import { group } from "../../passes/te/group.ts";
 import { inline } from "../../passes/te/inline.ts";
 import { chooseStorage, resolveStorage } from "../../passes/te/storage.ts";
 import { toTe } from "../../passes/te/to-te.ts";
+import { widen } from "../../passes/te/widen.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { Stmt } from "../../src/ir/loops.ts";
 import type { Program } from "../../src/ir/program.ts";
@@ -33,9 +34,9 @@ export const variants: readonly Variant[] = [
   { name: "gpu", runs: "js", info: gpu },
 ];
 
-/** Every stage in its own order, every buffer dense: what the meaning of a graph is compared with. */
+/** Every stage in its own order, every buffer dense, in 64-bit floats: what the meaning of a graph is compared with. */
 export function plain(g: Graph): Program {
-  const te = resolveStorage(toTe(expand(g)));
+  const te = resolveStorage(widen(toTe(expand(g))));
   return lowerProgram(te, { target: infos.js, strict: true, fallbackOnly: true });
 }
 /** By all rules; `used` collects their names. */
@@ -52,7 +53,7 @@ export function lower(g: Graph, v: Variant, used: Set<string> = new Set(), fallb
     fallbackOnly,
     report: (_g, s) => used.add(s.rule),
   });
-  verifyProgram(p);
+  verifyProgram(p, info);
   if (!info.gpu || v.runs !== "js") return p;
   const serial = (s: Stmt): Stmt => (s.kind === "for" && s.loop.includes(".") ? { ...s, loop: "serial" } : s);
   return {
