@@ -31,6 +31,7 @@ function common(o: Options, progress: Progress): api.CommonOptions {
     ...(o.name === undefined ? {} : { name: o.name }),
     dims: new Map((o.dim ?? []).map(({ name, min, max }) => [name, { min, max }])),
     strict: o.math === "strict",
+    f64: o.math === "f64",
     verify: o.verifyIr ?? false,
     onStart: (pass, target) => progress.show(target === null ? pass : `${target}: ${pass}`),
     onTask: (task) => progress.show(task),

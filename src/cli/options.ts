@@ -25,7 +25,7 @@ type Values = {
   readonly name: string;
   readonly dim: readonly DimOption[];
   readonly weights: "embed" | "file";
-  readonly math: "strict";
+  readonly math: "strict" | "f64";
   readonly inputs: string;
   readonly expect: string;
   readonly rtol: number;
@@ -107,9 +107,10 @@ export const flags: { readonly [K in FlagName]: Flag<Values[K]> } = {
   },
   math: {
     long: "math",
-    value: "strict",
-    about: "round every operation by itself: wasm, c and js give the same bits",
-    parse: (x) => choice("--math", x, ["strict"]),
+    value: "strict|f64",
+    about:
+      "strict: round every operation by itself, wasm, c and js give the same bits; f64: compute f32 as f64 (not on wgsl)",
+    parse: (x) => choice("--math", x, ["strict", "f64"]),
   },
   inputs: { long: "inputs", value: "IN.npz", about: "the inputs", parse: (x) => x },
   expect: {

@@ -62,6 +62,7 @@ export type CommonOptions = SourceOptions &
   Hooks & {
     /** Every rounding separate, sums in one order: wasm, C and JavaScript give the same bits. */
     readonly strict?: boolean;
+    readonly f64?: boolean;
     /** A task that takes time begins: for progress. */
     readonly onTask?: (task: string) => void;
   };
@@ -78,8 +79,8 @@ export type Prepared = {
 /** Reads a model. Throws a UserError with everything that is wrong with it. */
 export function prepare(model: ModelSource, options: CommonOptions & Pick<CompileOptions, "weights">): Prepared {
   const source = readSource(model, options);
-  const { onStart, onPass, onIr, verify, strict, weights } = options;
-  const given = { onStart, onPass, onIr, verify, strict, weights, directory: source.directory };
+  const { onStart, onPass, onIr, verify, strict, f64, weights } = options;
+  const given = { onStart, onPass, onIr, verify, strict, f64, weights, directory: source.directory };
   const present = Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined));
   const compileOptions: CompileOptions = { ...present, name: source.name, dims: source.dims };
   const before = performance.now();
