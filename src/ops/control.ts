@@ -48,7 +48,10 @@ type IfAttrs = { readonly then?: Graph; readonly otherwise?: Graph };
  * The branch that is left, if only one is. Of branches whose outputs differ in rank it is the first: PyTorch writes the squeeze of an axis
  * that may not have extent 1 so, and the rest of such a model fits the first branch alone.
  */
-function onlyBranch(a: IfAttrs): { readonly graph: Graph; readonly when: 0 | 1 } | null {
+function onlyBranch(
+  a: IfAttrs,
+  fail: (m: string) => never = bug,
+): { readonly graph: Graph; readonly when: 0 | 1 } | null {
   if (!a.otherwise) return { graph: a.then!, when: 1 };
   if (!a.then) return { graph: a.otherwise, when: 0 };
   const rank = (g: Graph, k: number): number => outputType(g, k, fail).shape.length;
@@ -57,7 +60,7 @@ function onlyBranch(a: IfAttrs): { readonly graph: Graph; readonly when: 0 | 1 }
     a.then.outputs.some((_, k) => rank(a.then!, k) !== rank(a.otherwise!, k));
   return differ ? { graph: a.then, when: 1 } : null;
 }
-const fail = (m: string): never => {
+const bug = (m: string): never => {
   throw new Error(m);
 };
 
@@ -94,7 +97,7 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     const flag = knownFlag(ctx.known(0));
     const only =
       flag === null
-        ? onlyBranch(a)
+        ? onlyBranch(a, ctx.fail)
         : { graph: (flag ? a.then : a.otherwise) ?? ctx.fail("the condition is known, and its branch does not fit") };
     if (only) {
       return only.graph.outputs.map((id, k) => {
@@ -226,7 +229,7 @@ function lowerLoop(b: TeBuilder, { body: g, carried }: LoopAttrs, outputs: numbe
   const early = !steady || trip === null;
   // Scan outputs need their shape before they are written. Where a condition may end the loop early, or the body's data decide, a run
   // without them finds it out.
-  const inner = (k: number): readonly Dim[] => outputType(g, 1 + k, fail).shape;
+  const inner = (k: number): readonly Dim[] => outputType(g, 1 + k, bug).shape;
   const open = scans.flatMap((k) =>
     b
       .output(k)

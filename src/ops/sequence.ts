@@ -105,12 +105,11 @@ const SplitToSequence = resolved(
     const size = D.known(t.tensor.shape[axis]!);
     const sizes = partSizes(b, split ?? null, size);
     if (!sizes) return null;
-    if (sizes.length === 1) return [sequenceOf(b, [copyOf(b, x!)], t)];
-    const parts = b.add(Split, [x!], { axis, split: sizes, ceil: false }, sizes.length);
+    const parts =
+      sizes.length === 1 ? [copyOf(b, x!)] : b.add(Split, [x!], { axis, split: sizes, ceil: false }, sizes.length);
     const keep = n.attrs.keep || (split ?? null) !== null;
-    return [
-      sequenceOf(b, keep ? parts : parts.map((p) => b.add(Squeeze, [p], { axes: [axis] })[0]!), b.type(parts[0]!)),
-    ];
+    const elements = keep ? parts : parts.map((p) => b.add(Squeeze, [p], { axes: [axis] })[0]!);
+    return [sequenceOf(b, elements, b.type(elements[0]!))];
   },
 );
 /** The sizes of the parts: single elements without a split, equal ones (the last may be smaller) for a scalar. */
