@@ -8,11 +8,11 @@ import type { Graph } from "../../src/ir/graph.ts";
 import { GraphMaker } from "../../src/ir/graph-maker.ts";
 import type { RawNode } from "../../src/ir/opdef.ts";
 import { tensorShape } from "../../src/ir/te-builder.ts";
-import { countOf, type DType, type Tensor, tensorOf, tensorType } from "../../src/ir/types.ts";
+import { countOf, type DType, type Tensor, tensorOf, tensorType, type ValueType } from "../../src/ir/types.ts";
 import { OpTable } from "../../src/ops/index.ts";
 
 const ops = new OpTable();
-export type Attr = number | string | readonly number[] | readonly string[] | Tensor;
+export type Attr = number | string | readonly number[] | readonly string[] | Tensor | Graph;
 export type Attributes = Readonly<Record<string, Attr>>;
 /** Values of the symbols. */
 export type Sizes = Readonly<Record<string, number>>;
@@ -39,7 +39,7 @@ function rawNode(type: string, attrs: Attributes, inputs: readonly unknown[], ou
     floats: (name) => get(name) as readonly number[] | undefined,
     strings: (name) => get(name) as readonly string[] | undefined,
     tensor: (name) => get(name) as Tensor | undefined,
-    graph: () => undefined,
+    graph: (name) => get(name) as Graph | undefined,
     dtype: one,
     fail,
   };
@@ -78,13 +78,23 @@ export class Random {
 export class Builder {
   readonly random: Random;
   private readonly sizes: Sizes | null;
-  private readonly m: GraphMaker = new GraphMaker("g");
+  private readonly m: GraphMaker;
   private readonly outputs: ValueId[] = [];
   readonly inputs: { readonly name: string; readonly dtype: DType; readonly shape: readonly Dim[] }[] = [];
   private n = 0;
-  constructor(seed: number, sizes: Sizes | null) {
-    this.random = new Random(seed);
+  constructor(seed: number, sizes: Sizes | null, outer?: Builder) {
+    this.random = outer ? outer.random : new Random(seed);
     this.sizes = sizes;
+    this.m = new GraphMaker(outer ? "body" : "g", outer?.m);
+  }
+  /** A body graph; what it captures comes after its own inputs. Outputs are those that `make` gives. */
+  body(inputs: readonly ValueType[], make: (b: Builder, inputs: readonly ValueId[]) => readonly ValueId[]): Graph {
+    const inner = new Builder(0, this.sizes, this);
+    const ids = inputs.map((t, k) => inner.m.input(`in${k}`, t));
+    return inner.m.finish(make(inner, ids));
+  }
+  type(v: ValueId): ValueType {
+    return this.m.type(v);
   }
   private dim(d: DimArg): Dim {
     if (typeof d === "number") return D.int(d);

@@ -26,6 +26,7 @@ class Maker {
   private readonly r: Random;
   private readonly values: ValueId[] = [];
   private readonly used = new Set<ValueId>();
+  private readonly inputs = new Set<ValueId>();
   private readonly lengths: readonly number[];
   constructor(b: Builder, r: Random, lengths: readonly number[]) {
     this.lengths = lengths;
@@ -35,15 +36,20 @@ class Maker {
   graph(): void {
     const { b, r } = this;
     const rank = 1 + r.below(this.lengths === large ? 3 : 4);
-    for (let k = 0; k <= r.below(2); k++) this.values.push(b.input(this.inputDims(rank)));
+    for (let k = 0; k <= r.below(2); k++) this.input(this.inputDims(rank));
     const steps = 2 + r.below(7);
     for (let tries = 0, made = 0; made < steps && tries < 60; tries++) if (this.step()) made++;
     const leaves = this.values.filter((v) => !this.used.has(v));
     const more = this.values.filter((v) => this.used.has(v) && r.below(6) === 0 && !this.isInput(v));
     b.output(...new Set([...leaves.filter((v) => !this.isInput(v)), ...more]));
   }
+  private input(dims: readonly (number | string)[]): void {
+    const v = this.b.input(dims);
+    this.inputs.add(v);
+    this.values.push(v);
+  }
   private isInput(v: ValueId): boolean {
-    return v < this.b.inputs.length;
+    return this.inputs.has(v);
   }
   private inputDims(rank: number): (number | string)[] {
     const dims = Array.from({ length: rank }, () =>
@@ -99,6 +105,11 @@ class Maker {
       this.where,
       this.convTranspose,
       this.scan,
+      this.branches,
+      this.loop,
+      this.loop,
+      this.scanned,
+      this.recurrent,
     ];
     return this.r.pick(kinds).call(this);
   }
@@ -369,5 +380,134 @@ class Maker {
       reverse: this.r.below(2),
       exclusive: this.r.below(2),
     });
+  }
+
+  // ---- control flow: bodies are chains that keep the shape ----------------------------------------------------------
+  /** A value of x's shape, by some steps from x and sometimes `other`, which has that shape too. */
+  private chain(b: Builder, x: ValueId, other: ValueId | null): ValueId {
+    const { r } = this;
+    let now = x;
+    for (let k = 0; k <= r.below(3); k++) now = this.link(b, now, other);
+    return now;
+  }
+  private link(b: Builder, x: ValueId, other: ValueId | null): ValueId {
+    const { r } = this;
+    const s = b.shape(x);
+    const last = s.length > 0 ? D.known(s[s.length - 1]!) : null;
+    const axis = s.length > 0 ? r.below(s.length) : 0;
+    switch (r.below(s.length === 0 ? 2 : 9)) {
+      case 0:
+        return b.op(r.pick(["Tanh", "Sigmoid", "Relu", "Neg", "Identity"]), [x]);
+      case 1:
+        return b.op(r.pick(["Add", "Mul", "Max", "Sub"]), [
+          x,
+          other !== null && r.below(2) === 0 ? other : b.constant([]),
+        ]);
+      case 2:
+        return b.op("Softmax", [x], { axis });
+      case 3:
+        return b.op("CumSum", [x, b.scalar(axis, "i64")], { exclusive: r.below(2) });
+      case 4: {
+        const perm = s.map((_, k) => (k === 0 ? s.length - 1 : k === s.length - 1 ? 0 : k));
+        return b.op("Transpose", [b.op("Exp", [b.op("Neg", [b.op("Abs", [b.op("Transpose", [x], { perm })])])])], {
+          perm,
+        });
+      }
+      case 5: {
+        const pads = [...s.map((_, k) => (k === axis ? 1 : 0)), ...s.map((_, k) => (k === axis ? 2 : 0))];
+        const padded = b.op("Pad", [x, b.ints(pads), b.scalar(0.5)]);
+        return b.op("Slice", [padded, b.ints([0]), b.ints([-3]), b.ints([axis])]);
+      }
+      case 6: {
+        const both = b.op("Concat", [b.op("Tanh", [x]), other ?? x], { axis });
+        const [first] =
+          last !== null && axis === s.length - 1 ? b.ops("Split", [both, b.ints([last, last])], { axis }, 2) : [null];
+        return first ?? b.op("ReduceMax", [b.op("Unsqueeze", [x, b.ints([0])]), b.ints([0])], { keepdims: 0 });
+      }
+      case 7:
+        return last === null ? b.op("Tanh", [x]) : b.op("Tanh", [b.op("MatMul", [x, b.constant([last, last])])]);
+      default:
+        // Not the difference: of rows that are nearly constant roundings would be all that is left.
+        return b.op("Add", [x, b.op("ReduceMean", [x, b.ints([axis])], { keepdims: 1 })]);
+    }
+  }
+  private small(): ValueId | null {
+    return this.value((s) => this.count(s) <= 600);
+  }
+  private alike(x: ValueId): ValueId {
+    const s = this.shape(x);
+    return this.value((t) => t.length === s.length && t.every((d, k) => d === s[k]))!;
+  }
+  private branches(): boolean {
+    const { b, r } = this;
+    const x = this.small();
+    if (x === null) return false;
+    const y = this.alike(x);
+    const branch = (): Attributes[string] =>
+      b.body([b.type(x), b.type(y)], (c, [p, q]) => [
+        this.chain(c, p!, q!),
+        ...(r.below(2) === 0 ? [this.chain(c, q!, null)] : [c.op("Tanh", [q!])]),
+      ]);
+    const cond =
+      r.below(2) === 0 ? b.input([], "bool") : b.op("Less", [b.op("ReduceMax", [x], { keepdims: 0 }), b.scalar(0.5)]);
+    return this.add("If", [cond, x, y, x, y], { then_branch: branch(), else_branch: branch() }, 2);
+  }
+  private loop(): boolean {
+    const { b, r } = this;
+    const x = this.small();
+    if (x === null) return false;
+    const y = this.alike(x);
+    const stops = r.below(3) === 0;
+    const scalarOf = (dtype: "i64" | "bool") => ({ kind: "tensor", tensor: { dtype, shape: [] } }) as const;
+    const body = b.body(
+      [scalarOf("i64"), scalarOf("bool"), b.type(x), b.type(y), b.type(y)],
+      (c, [i, on, p, q, capture]) => {
+        const next = this.chain(c, p!, q!);
+        const go = stops
+          ? c.op("Less", [c.op("ReduceSum", [next], { keepdims: 0 }), c.scalar(1.5)])
+          : c.op("Identity", [on!]);
+        const step = c.op("Add", [capture!, c.op("Cast", [i!], { to: "f32" })]);
+        // Sometimes the two swap.
+        const carried = r.below(3) === 0 ? [q!, next] : [next, this.chain(c, q!, step)];
+        return [go, ...carried, c.op("Mul", [next, c.scalar(0.5)])];
+      },
+    );
+    const trip = r.below(2) === 0 ? b.input([], "i64") : b.scalar(r.below(4), "i64");
+    return this.add("Loop", [trip, b.scalar(1, "bool"), x, y, y], { body }, 3);
+  }
+  private scanned(): boolean {
+    const { b, r } = this;
+    const x = this.value((s) => s.length >= 1 && this.count(s) <= 600);
+    if (x === null) return false;
+    const s = this.shape(x);
+    const state = b.op("ReduceSum", [x, b.ints([0])], { keepdims: 0 });
+    this.used.add(x);
+    const slice = { kind: "tensor", tensor: { dtype: "f32", shape: s.slice(1) } } as const;
+    const body = b.body([slice, slice], (c, [p, q]) => {
+      const next = c.op("Tanh", [this.chain(c, p!, q!)]);
+      return [next, r.below(2) === 0 ? this.chain(c, next, q!) : next];
+    });
+    const attrs: Attributes =
+      r.below(2) === 0 ? {} : { scan_input_directions: [1], scan_output_axes: [r.below(s.length)] };
+    return this.add("Scan", [state, x], { body, num_scan_inputs: 1, ...attrs }, 2);
+  }
+  private recurrent(): boolean {
+    const { b, r } = this;
+    const x = this.value((s) => s.length === 3 && D.known(s[2]!) !== null && this.count(s) <= 600);
+    if (x === null) return false;
+    const [type, gates, outputs] = r.pick([
+      ["LSTM", 4, 3],
+      ["GRU", 3, 2],
+      ["RNN", 1, 2],
+    ] as const);
+    const direction = r.pick(["forward", "reverse", "bidirectional"]);
+    const d = direction === "bidirectional" ? 2 : 1;
+    const h = r.pick([1, 3, 4, 5, 8]);
+    const w = b.constant([d, gates * h, D.known(this.shape(x)[2]!)!]);
+    // Small enough that a state forgets: in long sequences roundings must not grow.
+    const again = b.op("Mul", [b.constant([d, gates * h, h]), b.scalar(1 / h)]);
+    const bias = r.below(2) === 0 ? [b.constant([d, 2 * gates * h])] : [];
+    const attrs: Attributes = type === "GRU" && r.below(2) === 0 ? { linear_before_reset: 1 } : {};
+    return this.add(type, [x, w, again, ...bias], { hidden_size: h, direction, ...attrs }, outputs);
   }
 }
