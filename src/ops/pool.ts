@@ -8,14 +8,14 @@ import type { Attrs } from "../ir/graph.ts";
 import { type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
 import { isFloat, tensorType } from "../ir/types.ts";
 import { noAttrs, onnx, shapeText, tensor } from "./common.ts";
-import { padded, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
+import { clipped, padded, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
 
 type PoolAttrs = WindowAttrs & { readonly includePad: boolean; readonly storageOrder: number; readonly p: number };
 const bug = (m: string): never => {
   throw new Error(m);
 };
 const axesOf = (a: WindowAttrs, x: readonly Dim[], fail: (m: string) => never): readonly WindowAxis[] =>
-  windowAxes(a, x.slice(2), a.kernel.map(D.int), fail);
+  windowAxes(a, x.slice(2), a.kernel.map(D.int), fail).map(clipped);
 
 function pool(
   type: string,
@@ -118,9 +118,9 @@ function windowCount(a: WindowAxis, i: Expr, attrs: PoolAttrs, axis: number): Ex
   const padAfter = attrs.includePad ? (same ? a.after : D.int(attrs.pads[attrs.pads.length / 2 + axis] ?? 0)) : D.zero;
   const start = E.sub(a.stride === 1 ? i : E.mul(i, a.stride), ofDim(a.before));
   const lo = attrs.includePad ? D.neg(a.before) : D.zero;
-  const hi = attrs.includePad ? D.add(a.input, attrs.ceil ? padAfter : a.after) : a.input;
+  const hi = attrs.includePad ? D.add(a.input, a.beyond ? padAfter : a.after) : a.input;
   const noPad = !attrs.includePad && a.before === D.zero && a.after.kind === "int" && a.after.value <= 0;
-  if (noPad || (attrs.includePad && !attrs.ceil)) return kernel;
+  if (noPad || (attrs.includePad && !a.beyond)) return kernel;
   // Elements start + k*dilation, 0 <= k < kernel, that lie in [lo, hi).
   const d = a.dilation;
   const first = E.max(E.i32(0), E.floordiv(E.add(E.sub(ofDim(lo), start), d - 1), d));

@@ -44,6 +44,8 @@ export type WindowAxis = {
   readonly after: Dim;
   readonly out: Dim;
   readonly input: Dim;
+  /** The last window may reach beyond the padding; `after` has what it needs there. */
+  readonly beyond: boolean;
 };
 
 /** ONNX's rules for extents and padding (Conv, MaxPool, AveragePool, LpPool). */
@@ -69,7 +71,7 @@ export function windowAxes(
       const total = D.max(D.zero, D.sub(D.add(D.mul(D.sub(out, D.one), D.int(stride)), reach), size));
       const half = D.floordiv(total, D.int(2));
       const [before, after] = w.autoPad === "SAME_UPPER" ? [half, D.sub(total, half)] : [D.sub(total, half), half];
-      return { kernel: kernel[a]!, stride, dilation, before, after, out, input: size };
+      return { kernel: kernel[a]!, stride, dilation, before, after, out, input: size, beyond: false };
     }
     const before = D.int(w.autoPad === "VALID" ? 0 : (w.pads[a] ?? 0));
     const given = D.int(w.autoPad === "VALID" ? 0 : (w.pads[a + rank] ?? 0));
@@ -86,8 +88,24 @@ export function windowAxes(
       after = D.max(given, D.sub(D.add(D.mul(D.sub(out, D.one), D.int(stride)), reach), limit));
     }
     if (out.kind === "int" && out.value < 0) fail(`the window is larger than the padded input (${size.key})`);
-    return { kernel: kernel[a]!, stride, dilation, before, after, out, input: size };
+    return { kernel: kernel[a]!, stride, dilation, before, after, out, input: size, beyond: w.ceil };
   });
+}
+
+const atLeastOne: D.Ranges = () => ({ min: D.one, max: null });
+/**
+ * A pool over less than one window is, by the spec's formula, empty. onnxruntime rounds towards zero there, which gives one window
+ * over what there is, when less than a stride is missing; models are exported with that in mind.
+ */
+export function clipped(a: WindowAxis): WindowAxis {
+  if (a.stride === 1 || a.beyond || a.after.kind !== "int") return a;
+  const reach = D.add(D.mul(D.int(a.dilation), D.sub(a.kernel, D.one)), D.one);
+  const limit = D.add(a.input, a.before);
+  const span = D.sub(D.add(limit, a.after), reach);
+  if (span.kind === "int" ? span.value >= 0 || span.value <= -a.stride : D.nonNegative(span, atLeastOne)) return a;
+  const out = D.max(a.out, D.one);
+  const after = D.max(a.after, D.sub(D.add(D.mul(D.sub(out, D.one), D.int(a.stride)), reach), limit));
+  return { ...a, out, after, beyond: true };
 }
 
 /** The input with `fill` around its spatial axes (the last ones); the input itself where nothing is to be padded. */
