@@ -30,8 +30,21 @@ export function widen(p: TeProgram): TeProgram {
     const [from, to] = isInput ? [own, inner] : [inner, own];
     const id = ++nextStage as StageId;
     const axes = outer.shape.map((extent, k) => ({ name: `widen${id}.${k}`, extent, role: "spatial" as const }));
-    const body = E.cast<E.Expr>(to.dtype, E.load(from, axes.map((a) => E.v(a.name))));
-    const stage: Stage = { id, name: "Cast", axes, outs: [{ buffer: to.id, body }], scan: null, loc: { node: x.name, op: "Cast" } };
+    const body = E.cast<E.Expr>(
+      to.dtype,
+      E.load(
+        from,
+        axes.map((a) => E.v(a.name)),
+      ),
+    );
+    const stage: Stage = {
+      id,
+      name: "Cast",
+      axes,
+      outs: [{ buffer: to.id, body }],
+      scan: null,
+      loc: { node: x.name, op: "Cast" },
+    };
     copies.push({ kind: "call", call: { kind: "group", group: { root: id, stages: [stage] } } });
     return { ...x, buffer: own.id };
   };

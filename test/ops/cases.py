@@ -288,7 +288,7 @@ def older():
         for size, k, s, pads in [(1, 2, 2, [0, 0, 0, 0]), (2, 3, 2, [0, 0, 0, 0]), (2, 5, 4, [0, 0, 0, 0]), (1, 4, 3, [1, 1, 0, 0]), (1, 4, 3, [0, 0, 1, 1])]:
             name = f"small_{op.lower()}_{size}_{k}_{pads[0]}{pads[2]}"
             case(name, op, [f(name, 1, 2, size, size + 3)], kernel_shape=[k, k], strides=[s, s], pads=pads)
-    case("small_pool_count", "AveragePool", [f("spc", 1, 2, 1, 4)], kernel_shape=[4, 4], strides=[3, 3], pads=[0, 0, 1, 1], count_include_pad=1)
+    case("small_pool_count", "AveragePool", [f("spc", 1, 2, 1, 4)], kernel_shape=[4, 4], strides=[3, 3], pads=[0, 0, 1, 1], count_include_pad=1, opset=19)
     case("maxroipool", "MaxRoiPool", [f("mr", 2, 2, 8, 8), np.array([[0, 1, 1, 6, 5], [1, 0, 2, 3, 7]], np.float32)], pooled_shape=[2, 3], spatial_scale=1.0, opset=11)
     case("qlinearconv", "QLinearConv", [ints("qx", 0, 255, 1, 4, 5, 5, dtype=np.uint8), np.array(0.02, np.float32), np.array(128, np.uint8), ints("qw", -127, 127, 6, 2, 3, 3, dtype=np.int8), (np.abs(f("qs", 6)) + 0.01).astype(np.float32) * 0.01,
          np.zeros(6, np.int8), np.array(0.05, np.float32), np.array(120, np.uint8), ints("qb", -500, 500, 6, dtype=np.int32)], group=2, pads=[1, 1, 1, 1], opset=10, const=(1, 2, 3, 4, 5, 6, 7, 8), atol=1)
