@@ -8,7 +8,8 @@ import type { Kernel } from "../../src/ir/loops.ts";
 import type { Action, Call, Program, Region } from "../../src/ir/program.ts";
 import { exprsOf, visitActions, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
-import { cellBytes, type TargetInfo } from "../../src/ir/target.ts";
+import type { TargetInfo } from "../../src/ir/target.ts";
+import { elementBytes } from "../../src/ir/types.ts";
 import type { Random } from "../schedule/build.ts";
 
 type Usage = { readonly reads: ReadonlySet<BufferId>; readonly writes: ReadonlySet<BufferId> };
@@ -161,7 +162,7 @@ export class Shadow {
   private read(id: BufferId, who: string): void {
     let other: number | null = null;
     this.pieces(id, (k) => {
-      if (this.owner[k] !== id) other = this.owner[k]!;
+      if (this.owner[k] !== id) other = this.owner[k] ?? -1;
     });
     if (other === null) return;
     const name = (x: number): string => (x < 0 ? "nobody" : this.p.buffers.get(x as BufferId)!.name);
@@ -197,7 +198,7 @@ export class Shadow {
     const b = must(this.p.buffers.get(id), "a buffer");
     if (!at || at.region === "heap") return null;
     const start = this.eval(at.offset);
-    const end = start + this.eval(must(b.storage, "storage").size) * cellBytes(b.dtype, this.target);
+    const end = start + this.eval(must(b.storage, "storage").size) * (this.target.gpu ? 4 : elementBytes(b.dtype));
     const range = { region: at.region, start, end };
     this.ranges.set(id, range);
     return range;
