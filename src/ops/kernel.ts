@@ -86,7 +86,7 @@ export function callKernel(
       dtype: a.dtype,
       shape: a.shape,
       scope: a.scope,
-      storage: dense(a.shape),
+      storage: null,
     }),
   );
   const k = new KernelScope(args.length);
