@@ -1,11 +1,5 @@
-// Tests of graph passes as text: FILE.ir holds sections, each a graph before and after the pass. RECORD=1 writes what passes make now.
-//
-//   === NAME: what it shows
-//   graph @g(...) -> ... { }
-//   ---
-//   graph @g(...) -> ... { }
-import { readFileSync, writeFileSync } from "node:fs";
-import { expect, test } from "vitest";
+// Graphs as text before and after a pass, which compute the same.
+import { expect } from "vitest";
 import type { Evaluator } from "../../../passes/graph/fold-constants.ts";
 import { toTe } from "../../../passes/te/to-te.ts";
 import * as D from "../../../src/ir/dim.ts";
@@ -18,6 +12,7 @@ import { OpTable } from "../../../src/ops/index.ts";
 import { evaluateProgram } from "../../../targets/js/evaluate.ts";
 import { jsTarget } from "../../../targets/js/index.ts";
 import { Interpreter } from "../../ops/interpret.ts";
+import * as text from "../sections.ts";
 
 const ops = new OpTable();
 export const evaluator: Evaluator = { info: jsTarget.info, run: (p) => evaluateProgram(p, new Map()) };
@@ -28,39 +23,15 @@ export function graph(text: string, constants: ConstantTable = new Map()): Graph
   return g;
 }
 
-export type Section = {
-  readonly name: string;
-  readonly about: string;
-  readonly before: string;
-  readonly after: string;
-};
-export function sections(file: string): readonly Section[] {
-  const text = readFileSync(new URL(file, import.meta.url), "utf8");
-  return text
-    .split(/^=== /m)
-    .slice(1)
-    .map((s) => {
-      const [head, ...rest] = s.split("\n");
-      const [name, about] = [head!.split(": ")[0]!, head!.split(": ").slice(1).join(": ")];
-      const [before, after] = rest.join("\n").split(/^---\n/m);
-      return { name, about, before: before!, after: (after ?? "").trim() };
-    });
-}
 /** One test for each section: text, verifier, and that both graphs compute the same (within `tolerance` of the largest element). */
-export function testSections(file: string, pass: (g: Graph) => Graph, tolerance = 0): readonly Section[] {
-  const all = sections(file);
-  const recorded: string[] = [];
-  test.each(all)("$name: $about", ({ name, about, before, after }) => {
+export function testSections(file: string, pass: (g: Graph) => Graph, tolerance = 0): readonly text.Section[] {
+  return text.testSections(new URL(file, import.meta.url), (before) => {
     const g = graph(before);
     const result = pass(g);
     verifyGraph(result);
-    const text = printGraph(result).text.trim();
-    if (process.env["RECORD"]) recorded.push(`=== ${name}: ${about}\n${before}---\n${text}\n`);
-    else expect(text).toBe(after);
     expectEqual(g, result, tolerance);
+    return printGraph(result).text;
   });
-  if (process.env["RECORD"]) test("recorded", () => writeFileSync(new URL(file, import.meta.url), recorded.join("\n")));
-  return all;
 }
 
 /** Runs both graphs on the same inputs: symbols are 3, 4, 5, ...; integer inputs hold 0, 1 and 2. */
