@@ -156,7 +156,7 @@ export const flags: { readonly [K in FlagName]: Flag<Values[K]> } = {
   vs: {
     long: "vs",
     value: "PEER",
-    about: "measure onnxruntime-web as well, where it is installed",
+    about: "measure onnxruntime-web or onnxruntime-node as well, where it is installed",
     parse: names,
   },
   dump: {

@@ -1,4 +1,4 @@
-// Measures run() of artifacts and peers, in rounds that alternate, so that a machine that slows down slows all of them.
+// Measures run() of artifacts and peers, side by side.
 import type { Model } from "../../runtime/linear.ts";
 import { openBench } from "../../targets/c/harness.ts";
 import { must } from "../base/assert.ts";
@@ -7,6 +7,7 @@ import { type GivenInputs, readInputs } from "./api.ts";
 import { checkPeers, openPeer } from "./peers.ts";
 import type { Tensors } from "./ports.ts";
 import { randomInputs } from "./random.ts";
+import { type Contender, inProcess, measure } from "./rounds.ts";
 import { givenOf, loadModel, type Runnable, refusals } from "./runner.ts";
 import type { ModelSource } from "./source.ts";
 import {
@@ -26,7 +27,7 @@ export type BenchOptions = CommonOptions & {
   readonly inputs?: GivenInputs;
   /** Time for each contender; default 2. */
   readonly seconds?: number;
-  /** Peers to compare with: onnxruntime-web. */
+  /** Peers to compare with: onnxruntime-web, onnxruntime-node. */
   readonly vs?: readonly string[];
   readonly seed?: number;
 };
@@ -39,10 +40,6 @@ export type BenchReport = Report & {
 
 /** Sets of made-up inputs that runs go through in turn. */
 const inputSets = 4;
-const roundMs = 150;
-
-/** round: the times in ms of runs that take about `ms` together. */
-type Contender = { readonly round: (ms: number) => Promise<readonly number[]>; readonly close: () => Promise<void> };
 
 /**
  * Compiles a model and times its runs. Throws UserErrors for the model, the options and the inputs; a target or a peer that cannot
@@ -62,7 +59,7 @@ export async function bench(model: ModelSource, options: BenchOptions): Promise<
   const reports = new Map<string, TargetReport>();
   const peers = new Map<string, PeerReport>();
   const contenders = new Map<string, Contender>();
-  const timings = new Map<string, Timing>();
+  let timings: ReadonlyMap<string, Timing> = new Map();
   try {
     for (const target of new Set(options.targets)) {
       const { compiled, report } = await compileFor(prepared, target, diagnostics);
@@ -86,8 +83,9 @@ export async function bench(model: ModelSource, options: BenchOptions): Promise<
         peers.set(name, { ...peers.get(name), reason: missing(e, diagnostics) });
       }
     }
-    const failures = await measure(contenders, (options.seconds ?? 2) * 1000, timings, options.onTask);
-    for (const [name, e] of failures) {
+    const measured = await measure(contenders, (options.seconds ?? 2) * 1000, options.onTask);
+    timings = measured.timings;
+    for (const [name, e] of measured.failures) {
       const report = reports.get(name);
       if (report) reports.set(name, { ...report, ...failure(e, "failed", diagnostics) });
       else peers.set(name, { ...peers.get(name), reason: missing(e, diagnostics) });
@@ -114,46 +112,6 @@ function missing(e: unknown, diagnostics: Diagnostic[]): string {
   return reason;
 }
 
-/** Warms every contender up, then lets them run in turn. Returns the exceptions of those that fail. */
-async function measure(
-  contenders: ReadonlyMap<string, Contender>,
-  totalMs: number,
-  timings: Map<string, Timing>,
-  onTask: BenchOptions["onTask"],
-): Promise<Map<string, unknown>> {
-  const failures = new Map<string, unknown>();
-  const times = new Map<string, number[]>([...contenders.keys()].map((k) => [k, []]));
-  const turn = async (ms: number, keep: boolean): Promise<void> => {
-    for (const [name, c] of contenders) {
-      if (failures.has(name)) continue;
-      try {
-        const t = await c.round(ms);
-        if (keep) for (const x of t) times.get(name)!.push(x);
-      } catch (e) {
-        failures.set(name, e);
-      }
-    }
-  };
-  // Engines compile code that runs often anew: a fifth of the time, and a second at most, is not counted.
-  onTask?.("warm up");
-  await turn(Math.min(totalMs / 5, 1000), false);
-  const rounds = Math.max(3, Math.round(totalMs / roundMs));
-  for (let r = 0; r < rounds; r++) {
-    onTask?.(`measure ${Math.round((100 * r) / rounds)}%`);
-    await turn(totalMs / rounds, true);
-  }
-  for (const [name, list] of times) {
-    if (failures.has(name) || list.length === 0) continue;
-    list.sort((a, b) => a - b);
-    timings.set(name, { medianMs: medianOf(list), minMs: list[0]!, runs: list.length });
-  }
-  return failures;
-}
-function medianOf(sorted: readonly number[]): number {
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
-}
-
 async function openTarget(x: Runnable, sets: readonly Tensors[], seed: number): Promise<Contender> {
   if (x.target === "c") {
     const runs = sets.map((inputs) => ({ inputs, seed }));
@@ -167,23 +125,4 @@ async function openTarget(x: Runnable, sets: readonly Tensors[], seed: number): 
   // A model that refuses its inputs says so before anything is measured.
   await refusals(() => run(must(feeds[0], "inputs")));
   return { ...inProcess(feeds, run), close: async () => model.dispose() };
-}
-
-/** Runs that go through the feeds in turn. A result that is no promise is not awaited, which would cost more than a small model. */
-function inProcess<F>(feeds: readonly F[], run: (feed: F) => unknown): Pick<Contender, "round"> {
-  let next = 0;
-  return {
-    round: async (ms) => {
-      const times: number[] = [];
-      const start = performance.now();
-      do {
-        const feed = feeds[next++ % feeds.length]!;
-        const before = performance.now();
-        const result = run(feed);
-        if (result instanceof Promise) await result;
-        times.push(performance.now() - before);
-      } while (performance.now() - start < ms);
-      return times;
-    },
-  };
 }

@@ -18,10 +18,25 @@ export type PeerSession = {
   readonly run: (feed: unknown) => Promise<unknown>;
   readonly close: () => Promise<void>;
 };
-type Peer = { readonly install: string; readonly open: (folder: string, source: Source) => Promise<PeerSession> };
+type Peer = {
+  /** What npm installs, with the version that is measured. */
+  readonly package: string;
+  /** Variables that its installation needs. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly open: (folder: string, source: Source) => Promise<PeerSession>;
+};
 
-const peers: ReadonlyMap<string, Peer> = new Map([
-  ["onnxruntime-web", { install: "npm install onnxruntime-web@1.30.0", open: openOnnxruntime }],
+export const peers: ReadonlyMap<string, Peer> = new Map<string, Peer>([
+  ["onnxruntime-web", { package: "onnxruntime-web@1.30.0", open: (folder, s) => openOnnxruntime(folder, s, "wasm") }],
+  [
+    "onnxruntime-node",
+    {
+      package: "onnxruntime-node@1.30.0",
+      // It would fetch CUDA, which is not used here.
+      env: { ONNXRUNTIME_NODE_INSTALL_CUDA: "skip" },
+      open: (folder, s) => openOnnxruntime(folder, s, "cpu"),
+    },
+  ],
 ]);
 export const peerNames: readonly string[] = [...peers.keys()];
 
@@ -37,8 +52,8 @@ export function checkPeers(names: readonly string[]): void {
  */
 export async function openPeer(name: string, source: Source): Promise<PeerSession> {
   const peer = must(peers.get(name), `peer ${name}`);
-  const folder = find(name);
-  if (folder === null) throw new UnavailableError(`${name} is not installed: ${peer.install}`);
+  const folder = findPackage(name);
+  if (folder === null) throw new UnavailableError(`${name} is not installed: ${installation(peer)}`);
   const refused = (e: unknown): never => {
     throw new UnavailableError(`${name} does not run this model: ${(e as Error).message}`);
   };
@@ -46,18 +61,27 @@ export async function openPeer(name: string, source: Source): Promise<PeerSessio
   return { ...session, run: (feed) => session.run(feed).catch(refused) };
 }
 
-/** The package's folder: where benchmarks keep their peers, else above the folder where the command was given. */
-function find(name: string): string | null {
-  const root = packageRoot();
-  const near = ["benchmarks/peers", ".cache/peers"].map((p) => join(root, p, "node_modules", name));
-  const above: string[] = [];
+function installation(peer: Peer): string {
+  const set = Object.entries(peer.env ?? {}).map(([k, v]) => `${k}=${v}`);
+  return [...set, "npm install", peer.package].join(" ");
+}
+
+/** Where the benchmarks install peers: they are for measuring alone. */
+export function peersFolder(): string {
+  return join(packageRoot(), ".cache/peers");
+}
+/** A package's folder: among the benchmarks' peers, else above the folder where the command was given. null: nowhere. */
+export function findPackage(name: string): string | null {
+  const folders = [peersFolder()];
   for (let at = process.cwd(); ; at = dirname(at)) {
-    above.push(join(at, "node_modules", name));
+    folders.push(at);
     if (dirname(at) === at) break;
   }
-  return [...near, ...above].find((p) => existsSync(join(p, "package.json"))) ?? null;
+  const found = folders.map((f) => join(f, "node_modules", name));
+  return found.find((p) => existsSync(join(p, "package.json"))) ?? null;
 }
-/** The part of onnxruntime-web's interface that is used here. */
+
+/** The part of onnxruntime's interface for JavaScript that is used here. */
 type Onnxruntime = {
   readonly env: { logLevel: string; readonly wasm: { numThreads: number } };
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => unknown;
@@ -80,28 +104,30 @@ const onnxruntimeTypes: Readonly<Partial<Record<DType, string>>> = {
   bool: "bool",
 };
 
-/** WebAssembly with SIMD on one thread, as Ingot's artifacts run. */
-async function openOnnxruntime(folder: string, source: Source): Promise<PeerSession> {
+/** On one thread: wasm with SIMD, as Ingot's artifacts run, or native code. */
+async function openOnnxruntime(folder: string, source: Source, provider: "wasm" | "cpu"): Promise<PeerSession> {
   const require = createRequire(join(folder, "package.json"));
-  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
-  const module = (await import(pathToFileURL(require.resolve("onnxruntime-web")).href)) as
+  const { name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<string, string>;
+  const module = (await import(pathToFileURL(require.resolve(name!)).href)) as
     | Onnxruntime
     | { readonly default: Onnxruntime };
   const ort = "default" in module ? module.default : module;
-  ort.env.wasm.numThreads = 1;
+  if (provider === "wasm") ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
   const session = await ort.InferenceSession.create(source.bytes, {
-    executionProviders: ["wasm"],
+    executionProviders: [provider],
     graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    ...(provider === "cpu" ? { intraOpNumThreads: 1, interOpNumThreads: 1 } : {}),
   });
   return {
-    version,
+    version: version!,
     feed: (inputs) =>
       Object.fromEntries(
-        Object.entries(inputs).map(([name, { dtype, dims, bytes }]) => {
+        Object.entries(inputs).map(([input, { dtype, dims, bytes }]) => {
           const type = onnxruntimeTypes[dtype];
-          if (type === undefined) throw new UnavailableError(`onnxruntime-web takes no ${dtype} in JavaScript`);
-          return [name, new ort.Tensor(type, typedView(dtype, bytes), dims)];
+          if (type === undefined) throw new UnavailableError(`${name} takes no ${dtype} in JavaScript`);
+          return [input, new ort.Tensor(type, typedView(dtype, bytes), dims)];
         }),
       ),
     run: (feeds) => session.run(feeds as object),
