@@ -57,7 +57,8 @@ export function placeInside(p: TeProgram): TeProgram {
     for (const pad of pads) bySource.set(pad.from, [...(bySource.get(pad.from) ?? []), pad]);
     for (const [from, group] of bySource) {
       if (!movable(from, producer)) continue;
-      const widest = group.find((x) => group.every((y) => y === x || covers(x, y, buffers, ranges))) ?? group[0]!;
+      const covered = (x: Pad): number => group.filter((y) => covers(x, y, buffers, ranges)).length;
+      const widest = group.reduce((x, y) => (covered(y) > covered(x) ? y : x));
       if (buffers.get(widest.to)!.scope !== "arena" || buffers.get(widest.to)!.inside || facts.mutable.has(widest.to))
         continue;
       buffers.set(from, {
