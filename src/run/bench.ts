@@ -4,7 +4,7 @@ import { openBench } from "../../targets/c/harness.ts";
 import { must } from "../base/assert.ts";
 import { type Diagnostic, diagnostic, UnavailableError } from "../base/diagnostics.ts";
 import { type GivenInputs, readInputs } from "./api.ts";
-import { checkPeers, openPeer } from "./peers.ts";
+import { checkPeers, openPeer, peerNames } from "./peers.ts";
 import type { Tensors } from "./ports.ts";
 import { randomInputs } from "./random.ts";
 import { type Contender, inProcess, measure } from "./rounds.ts";
@@ -72,7 +72,7 @@ export async function bench(model: ModelSource, options: BenchOptions): Promise<
         reports.set(target, { ...report, ...failure(e, "failed", diagnostics) });
       }
     }
-    for (const name of new Set(options.vs)) {
+    for (const name of peerNames.filter((n) => options.vs?.includes(n))) {
       try {
         options.onTask?.(`load ${name}`);
         const session = await openPeer(name, source);

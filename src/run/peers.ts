@@ -26,8 +26,8 @@ type Peer = {
   readonly open: (folder: string, source: Source) => Promise<PeerSession>;
 };
 
+/** In the order in which one process may open them: both packages register a "cpu" with one library, which keeps the first. */
 export const peers: ReadonlyMap<string, Peer> = new Map<string, Peer>([
-  ["onnxruntime-web", { package: "onnxruntime-web@1.30.0", open: (folder, s) => openOnnxruntime(folder, s, "wasm") }],
   [
     "onnxruntime-node",
     {
@@ -37,6 +37,7 @@ export const peers: ReadonlyMap<string, Peer> = new Map<string, Peer>([
       open: (folder, s) => openOnnxruntime(folder, s, "cpu"),
     },
   ],
+  ["onnxruntime-web", { package: "onnxruntime-web@1.30.0", open: (folder, s) => openOnnxruntime(folder, s, "wasm") }],
 ]);
 export const peerNames: readonly string[] = [...peers.keys()];
 
