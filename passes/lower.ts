@@ -9,7 +9,7 @@ import { exprsOf, mapExpr, mapStmt, visitActions, visitExpr, visitStmt } from ".
 import type { Schedule } from "../src/ir/schedule.ts";
 import { type Buffer, dense } from "../src/ir/storage.ts";
 import { rangesOf } from "../src/ir/symbolic.ts";
-import type { TargetInfo } from "../src/ir/target.ts";
+import { type TargetInfo, widthsOf } from "../src/ir/target.ts";
 import type { Group, TeAction, TeProgram } from "../src/ir/te.ts";
 import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
 import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
@@ -19,7 +19,8 @@ import { chooseSchedule, fallback, scheduleBy } from "./schedule/rules.ts";
 
 export type LowerOptions = {
   readonly target: TargetInfo;
-  readonly strict: boolean /** Only the fallback rule: what every other rule is tested against. */;
+  readonly strict: boolean;
+  /** Only the fallback rule: what every other rule is tested against. */
   readonly fallbackOnly?: boolean;
   readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void;
 };
@@ -31,14 +32,19 @@ export function lowerProgram(p: TeProgram, options: LowerOptions): Program {
 class Lowering {
   private readonly p: TeProgram;
   private readonly options: LowerOptions;
+  /** The target with each of its vectors: a kernel has a body for each. */
+  private readonly widths: readonly TargetInfo[];
   private readonly buffers: Map<BufferId, Buffer>;
   private readonly kernels: Kernel[] = [];
   private readonly ranges: Ranges;
   private readonly dims: ReadonlySet<string>;
+  /** Memory that kernels need for themselves. */
+  private readonly lifted = new Set<BufferId>();
   private nextBuffer: number;
   constructor(p: TeProgram, options: LowerOptions) {
     this.p = p;
     this.options = options;
+    this.widths = widthsOf(options.target);
     this.buffers = new Map(p.buffers);
     this.nextBuffer = Math.max(0, ...[...p.buffers.keys()].map((k) => k + 1));
     this.ranges = rangesOf(p.symbols);
@@ -75,7 +81,8 @@ class Lowering {
       target,
       inPlace: new Map(),
     });
-    const shared = shareKernels(this.kernels, run, (a, b) => sharesMemory(a, b, this.buffers), target, this.ranges);
+    const shares = (a: BufferId, b: BufferId): boolean => sharesMemory(a, b, this.buffers);
+    const shared = shareKernels(this.kernels, run, shares, (k) => finishKernel(k, target, this.ranges));
     return {
       name: this.p.name,
       symbols: this.p.symbols,
@@ -113,24 +120,27 @@ class Lowering {
       }
     });
   }
-  /** A group under the schedule that the rules choose. */
+  /** A group under the schedules that the rules choose. */
   private group(g: Group): Call {
-    const { target, strict } = this.options;
     const buffer = (id: BufferId): Buffer => must(this.buffers.get(id), `buffer ${id}`);
-    const rules = { target, buffer, ranges: this.ranges, strict };
-    const schedule = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
-    const nest = applySchedule(g, schedule, {
-      buffer,
-      ranges: this.ranges,
-      lanes: vectorLanes(target),
-      freshBuffer: () => this.fresh(),
+    const { strict } = this.options;
+    const nests = this.widths.map((target) => {
+      const rules = { target, buffer, ranges: this.ranges, strict };
+      const schedule = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
+      const nest = applySchedule(g, schedule, {
+        buffer,
+        ranges: this.ranges,
+        lanes: vectorLanes(target),
+        freshBuffer: () => this.fresh(),
+      });
+      this.options.report?.(g, schedule, nest);
+      return nest;
     });
-    this.options.report?.(g, schedule, nest);
     const root = must(
       g.stages.find((s) => s.id === g.root),
       "the root",
     );
-    return this.finish(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nest, (id) => buffer(id));
+    return this.finish(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nests, (id) => buffer(id));
   }
   /** A kernel that an op wrote in loops. Its parameters are bound by position. */
   private ready(k: Kernel, args: readonly BufferId[], scalars: readonly Dim[]): Call {
@@ -154,20 +164,23 @@ class Lowering {
       },
       expr,
     );
-    return this.finish(k.name, body, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
+    const nests = this.widths.map(() => body);
+    return this.finish(k.name, nests, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
   }
+  /** The kernel of a nest in each of the target's vectors. */
   private finish(
     name: string,
-    nest: Stmt,
+    nests: readonly Stmt[],
     buffer: (id: BufferId) => Buffer,
     scalars: Kernel["scalars"] = [],
     scalarArgs: readonly Dim[] = [],
   ): Call {
     const locals = new Set<BufferId>();
-    visitStmt(nest, (s) => {
-      if (s.kind === "alloc") locals.add(s.buffer.id);
-    });
     const used = new Set<BufferId>();
+    for (const nest of nests)
+      visitStmt(nest, (s) => {
+        if (s.kind === "alloc") locals.add(s.buffer.id);
+      });
     const note = (s: Stmt): void => {
       for (const e of exprsOf(s))
         visitExpr(e, (x) => {
@@ -175,55 +188,51 @@ class Lowering {
         });
       if (s.kind === "store" && !locals.has(s.buffer)) used.add(s.buffer);
     };
-    visitStmt(nest, note);
+    for (const nest of nests) visitStmt(nest, note);
     const params = [...used].map((id) => {
       const b = buffer(id);
       // The call passes the address of the first element: where the buffer lies in its root is no business of the kernel.
       return { ...b, scope: b.scope, storage: { ...(b.storage ?? dense(b.shape)), root: null, offset: D.zero } };
     });
-    const body = lowerNest(nest, params, {
-      target: this.options.target,
-      ranges: this.ranges,
-      freshBuffer: () => this.fresh(),
-    });
-    return this.close(name, body, params, scalars, scalarArgs);
+    const bodies = nests.map((nest, k) =>
+      lowerNest(nest, params, {
+        target: this.widths[k]!,
+        ranges: this.ranges,
+        freshBuffer: () => this.fresh(),
+      }),
+    );
+    return this.close(name, bodies, params, scalars, scalarArgs);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
   private close(
     name: string,
-    body: Stmt,
+    bodies: readonly Stmt[],
     params: readonly Buffer[],
     scalars: Kernel["scalars"],
     scalarArgs: readonly Dim[],
   ): Call {
     const all = [...params];
-    const lifted = mapStmt(
-      body,
-      (s) => {
-        if (s.kind !== "alloc" || s.buffer.scope !== "stack") return s;
-        const b: Buffer = { ...s.buffer, scope: "arena" };
-        this.buffers.set(b.id, b);
-        all.push(b);
-        return s.body;
-      },
-      (e) => e,
-    );
+    const lifted = bodies.map((body) => this.lift(body, all));
     const dims = new Set<SymbolId>();
     const bound = new Set<string>();
-    visitStmt(lifted, (s) => {
-      if (s.kind === "for") bound.add(s.v);
-      for (const e of exprsOf(s))
-        visitExpr(e, (x) => {
-          if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId);
-        });
-    });
+    for (const body of lifted)
+      visitStmt(body, (s) => {
+        if (s.kind === "for") bound.add(s.v);
+        for (const e of exprsOf(s))
+          visitExpr(e, (x) => {
+            if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId);
+          });
+      });
+    const [body, ...others] = lifted;
+    const variants = others.map((x, k) => ({ lanes: vectorLanes(this.widths[k + 1]!), body: x }));
     const kernel: Kernel = {
       name,
       params: all,
       scalars,
       dims: [...dims].filter((d) => !bound.has(d)),
       mayOverlap: [],
-      body: lifted,
+      body: body!,
+      ...(variants.length > 0 ? { variants } : {}),
     };
     this.kernels.push(kernel);
     return {
@@ -233,6 +242,38 @@ class Lowering {
       dims: kernel.dims.map((d) => D.sym(d)),
     };
   }
+  /** A body without the memory that it allocates: that is among the parameters, and other bodies' of the same type serves it too. */
+  private lift(body: Stmt, params: Buffer[]): Stmt {
+    const free = params.filter((b) => this.lifted.has(b.id));
+    const own = new Map<BufferId, BufferId>();
+    visitStmt(body, (s) => {
+      if (s.kind !== "alloc" || s.buffer.scope !== "stack") return;
+      const { dtype, shape } = s.buffer;
+      const same = free.findIndex(
+        (b) => b.dtype === dtype && b.shape.map((d) => d.key).join() === shape.map((d) => d.key).join(),
+      );
+      if (same >= 0) {
+        own.set(s.buffer.id, free.splice(same, 1)[0]!.id);
+        return;
+      }
+      const b: Buffer = { ...s.buffer, scope: "arena" };
+      this.buffers.set(b.id, b);
+      this.lifted.add(b.id);
+      params.push(b);
+      own.set(b.id, b.id);
+    });
+    if (own.size === 0) return body;
+    const to = (id: BufferId): BufferId => own.get(id) ?? id;
+    const memo = new Map<LoopExpr, LoopExpr>();
+    return mapStmt(
+      body,
+      (s) => {
+        if (s.kind === "store") return { ...s, buffer: to(s.buffer) };
+        return s.kind === "alloc" && own.has(s.buffer.id) ? s.body : s;
+      },
+      (e) => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: to(x.buffer) } : x), memo),
+    );
+  }
 }
 
 /** True when two buffers may have bytes in common: parts of one root. */
@@ -240,13 +281,12 @@ function sharesMemory(a: BufferId, b: BufferId, buffers: ReadonlyMap<BufferId, B
   return rootOf(buffers, a) === rootOf(buffers, b);
 }
 
-/** Buffers in canonical numbering, and equal kernels merged; names k00_stem. */
+/** Buffers in canonical numbering, and equal kernels merged, and finished; names k00_stem. */
 function shareKernels(
   kernels: readonly Kernel[],
   actions: readonly Action<Call>[],
   shares: (a: BufferId, b: BufferId) => boolean,
-  target: TargetInfo,
-  ranges: Ranges,
+  finish: (k: Kernel) => Kernel,
 ): { kernels: Kernel[]; actions: Action<Call>[] } {
   const byText = new Map<string, number>();
   const out: Kernel[] = [];
@@ -259,20 +299,12 @@ function shareKernels(
       }),
     );
     const canonical = canonicalKernel({ ...k, mayOverlap: overlap });
-    const text = JSON.stringify({ ...canonical, name: "" }, (_key, v: unknown) =>
-      typeof v === "bigint"
-        ? `${v}n`
-        : Object.is(v, -0)
-          ? "-0"
-          : typeof v === "number" && !Number.isFinite(v)
-            ? String(v)
-            : v,
-    );
+    const text = textOf({ ...canonical, name: "" });
     let n = byText.get(text);
     if (n === undefined) {
       n = out.length;
       byText.set(text, n);
-      out.push(finishKernel({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }, target, ranges));
+      out.push(finish({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }));
     }
     return { ...call, kernel: n };
   };
@@ -292,32 +324,66 @@ function shareKernels(
   const walked = walk(actions);
   return { kernels: out, actions: walked };
 }
+/** Text that is equal for what is equal. */
+function textOf(x: unknown): string {
+  return JSON.stringify(x, (_key, v: unknown) =>
+    typeof v === "bigint"
+      ? `${v}n`
+      : Object.is(v, -0)
+        ? "-0"
+        : typeof v === "number" && !Number.isFinite(v)
+          ? String(v)
+          : v,
+  );
+}
+/** Buffers numbered in the order in which they occur; without the variants that are equal to the body. */
 function canonicalKernel(k: Kernel): Kernel {
   const ids = new Map<BufferId, BufferId>();
+  const params = k.params.map((p, i) => {
+    ids.set(p.id, i as BufferId);
+    return canonicalBuffer(p, i as BufferId, `p${i}`);
+  });
+  const main = canonicalBody(k.body, ids, params.length);
+  const { variants = [], ...rest } = k;
+  const own = textOf(main.body);
+  let next = main.next;
+  const different = variants.flatMap(({ lanes, body }) => {
+    if (textOf(canonicalBody(body, ids, params.length).body) === own) return [];
+    // The ids of all of a kernel's buffers differ.
+    const canonical = canonicalBody(body, ids, next);
+    next = canonical.next;
+    return [{ lanes, body: canonical.body }];
+  });
+  return { ...rest, params, body: main.body, ...(different.length > 0 ? { variants: different } : {}) };
+}
+function canonicalBuffer(b: Buffer, id: BufferId, name: string): Buffer {
+  return { ...b, id, name, scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena" };
+}
+/** A body whose buffers are `params` and, from `first` on, its own. */
+function canonicalBody(
+  body: Stmt,
+  params: ReadonlyMap<BufferId, BufferId>,
+  first: number,
+): { readonly body: Stmt; readonly next: number } {
+  const ids = new Map(params);
+  let next = first;
   const id = (b: BufferId): BufferId => {
     let n = ids.get(b);
-    if (n === undefined) ids.set(b, (n = ids.size as BufferId));
+    if (n === undefined) ids.set(b, (n = next++ as BufferId));
     return n;
   };
-  const local = (b: Buffer, name: string): Buffer => ({
-    ...b,
-    id: id(b.id),
-    name,
-    scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena",
-  });
-  const params = k.params.map((p, i) => local(p, `p${i}`));
   const memo = new Map<LoopExpr, LoopExpr>();
   const expr = (e: LoopExpr): LoopExpr =>
     mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: id(x.buffer) } : x), memo);
-  const body = mapStmt(
-    k.body,
+  const made = mapStmt(
+    body,
     (s) => {
       if (s.kind === "store") return { ...s, buffer: id(s.buffer) };
-      return s.kind === "alloc" ? { ...s, buffer: local(s.buffer, s.buffer.name) } : s;
+      return s.kind === "alloc" ? { ...s, buffer: canonicalBuffer(s.buffer, id(s.buffer.id), s.buffer.name) } : s;
     },
     expr,
   );
-  return { ...k, params, body };
+  return { body: made, next };
 }
 
 /** Where the symbols come from: the first input axis that is exactly the symbol. */

@@ -1,10 +1,11 @@
 // The loop passes, in order: from a scheduled nest with logical indices to what printers get.
+import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Ranges } from "../../src/ir/dim.ts";
 import type { Kernel, Stmt } from "../../src/ir/loops.ts";
 import { visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
-import type { TargetInfo } from "../../src/ir/target.ts";
+import { type TargetInfo, widthsOf } from "../../src/ir/target.ts";
 import { bind } from "./bind.ts";
 import { decomposeMath } from "./decompose-math.ts";
 import { expandStorage } from "./expand-storage.ts";
@@ -24,8 +25,23 @@ export function lowerNest(body: Stmt, buffers: readonly Buffer[], ctx: LoopCtx):
   return registers(straight, ctx.freshBuffer);
 }
 
-/** What is done to a kernel on its own: types and math of the target, shared subexpressions, pointers. */
+/** What is done to a kernel on its own, in each of its vectors: types and math of the target, shared subexpressions, pointers. */
 export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
+  const { variants, ...rest } = k;
+  const finished = finishBody(rest, target, ranges);
+  if (!variants) return finished;
+  const of = (lanes: number): TargetInfo =>
+    must(
+      widthsOf(target).find((t) => vectorLanes(t) === lanes),
+      `vectors of ${lanes} lanes`,
+    );
+  const others = variants.map(({ lanes, body }) => ({
+    lanes,
+    body: finishBody({ ...rest, body }, of(lanes), ranges).body,
+  }));
+  return { ...finished, variants: others };
+}
+function finishBody(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
   const typed = expandStorage(k, target);
   const math = decomposeMath(typed.body, target);
   const registers = new Set<BufferId>();

@@ -2,7 +2,7 @@
 // iteration to the next, or in or out of the loop, is alive in all of it.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
-import type { Kernel } from "../../src/ir/loops.ts";
+import { bodiesOf, type Kernel } from "../../src/ir/loops.ts";
 import type { Action, Call } from "../../src/ir/program.ts";
 import { exprsOf, visitActions, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
@@ -15,17 +15,18 @@ export function usageOf(k: Kernel): Usage {
   const reads = new Set<BufferId>();
   const writes = new Set<BufferId>();
   const seen = new Set<unknown>();
-  visitStmt(k.body, (s) => {
-    if (s.kind === "store") writes.add(s.buffer);
-    for (const e of exprsOf(s))
-      visitExpr(
-        e,
-        (x) => {
-          if (x.kind === "load") reads.add(x.buffer);
-        },
-        seen,
-      );
-  });
+  for (const body of bodiesOf(k))
+    visitStmt(body, (s) => {
+      if (s.kind === "store") writes.add(s.buffer);
+      for (const e of exprsOf(s))
+        visitExpr(
+          e,
+          (x) => {
+            if (x.kind === "load") reads.add(x.buffer);
+          },
+          seen,
+        );
+    });
   return { reads: k.params.map((p) => reads.has(p.id)), writes: k.params.map((p) => writes.has(p.id)) };
 }
 

@@ -113,7 +113,14 @@ export type Kernel = {
   readonly dims: readonly SymbolId[];
   readonly mayOverlap: readonly (readonly [number, number])[];
   readonly body: Stmt;
+  /** The same computation over the same parameters in other vectors, where that is another text; in the order of TargetInfo.variants. */
+  readonly variants?: readonly KernelVariant[];
 };
+export type KernelVariant = { readonly lanes: number; readonly body: Stmt };
+/** A kernel's body in all its vectors. */
+export function bodiesOf(k: Kernel): readonly Stmt[] {
+  return [k.body, ...(k.variants ?? []).map((x) => x.body)];
+}
 
 const laneMemo = new WeakMap<LoopExpr, number>();
 /** Lanes of an expression: 1 for a scalar. */

@@ -1,7 +1,7 @@
 // Reads L. The grammar stands at the top of print.ts.
 import type { SymbolId } from "../base/brand.ts";
 import type { Reader } from "../base/text.ts";
-import type { Kernel, LoopExpr, LoopKind, Pointer, Stmt, Store } from "./loops.ts";
+import type { Kernel, KernelVariant, LoopExpr, LoopKind, Pointer, Stmt, Store } from "./loops.ts";
 import { lanesOf } from "./loops.ts";
 import { ExprReader } from "./parse-expr.ts";
 import { BufferScope, readDType, readExtent } from "./parse-names.ts";
@@ -34,10 +34,16 @@ export function readKernel(r: Reader): Kernel {
       mayOverlap.push([a, side()]);
       r.expect(")");
     } while (r.accept(","));
-  const body = new StatementReader(r, buffers);
-  r.expect("{");
+  const reader = new StatementReader(r, buffers);
   const bound = scalars.map((s) => [s.name, { dtype: s.dtype, lanes: 1 }] as const);
-  return { name, params, scalars, dims, mayOverlap, body: withVars(body.exprs.vars, bound, () => body.block()) };
+  const readBody = (): Stmt => {
+    r.expect("{");
+    return withVars(reader.exprs.vars, bound, () => reader.block());
+  };
+  const body = readBody();
+  const variants: KernelVariant[] = [];
+  while (r.accept("lanes")) variants.push({ lanes: r.int(), body: readBody() });
+  return { name, params, scalars, dims, mayOverlap, body, ...(variants.length > 0 ? { variants } : {}) };
 }
 function readList<T>(r: Reader, keyword: string, item: () => T): readonly T[] {
   if (!r.accept(keyword)) return [];

@@ -1,7 +1,7 @@
 // L in text form. The grammar stands at the top of print.ts.
 import { quoteName, type Writer } from "../base/text.ts";
 import type { For, Kernel, LoopExpr, Stmt } from "./loops.ts";
-import { lanesOf } from "./loops.ts";
+import { bodiesOf, lanesOf } from "./loops.ts";
 import { BufferNames, ExprPrinter, index32, nameText, type VarType, withVars } from "./print-expr.ts";
 import type { Buffer } from "./storage.ts";
 
@@ -14,7 +14,7 @@ export function wrapList(head: string, items: readonly string[], tail = ""): str
 }
 
 export function writeKernel(w: Writer, k: Kernel): void {
-  const names = new BufferNames([...k.params, ...allocsIn(k.body)]);
+  const names = new BufferNames([...k.params, ...bodiesOf(k).flatMap(allocsIn)]);
   const params = k.params.map((b) => names.declare(b));
   let tail = "";
   if (k.scalars.length > 0) tail += ` scalars (${k.scalars.map((s) => `${nameText(s.name)}: ${s.dtype}`).join(", ")})`;
@@ -27,11 +27,10 @@ export function writeKernel(w: Writer, k: Kernel): void {
     tail += ` overlap ${k.mayOverlap.map(([a, b]) => `(${side(a)}, ${side(b)})`).join(", ")}`;
   }
   const printer = new StatementPrinter(w, names);
-  w.block(wrapList(`kernel @${quoteName(k.name)}`, params, tail), () => {
-    printer.withVars([...k.scalars.map((s) => [s.name, { dtype: s.dtype, lanes: 1 }] as const)], () =>
-      printer.block(k.body),
-    );
-  });
+  const scalars = k.scalars.map((s) => [s.name, { dtype: s.dtype, lanes: 1 }] as const);
+  const write = (body: Stmt) => (): void => printer.withVars(scalars, () => printer.block(body));
+  const variants = (k.variants ?? []).map((x) => [`lanes ${x.lanes}`, write(x.body)] as const);
+  w.block(wrapList(`kernel @${quoteName(k.name)}`, params, tail), write(k.body), "", variants);
 }
 
 function allocsIn(s: Stmt): Buffer[] {

@@ -27,6 +27,7 @@
 //            init { ACTION* } run { ACTION* } plan { (let N = DIM)* (place b in arena DIM)* sizes ... bound DIM } }
 //            its calls: call @kernel(b, ...) [scalars (DIM, ...)] [dims (DIM, ...)]
 //   kernel   kernel @NAME(A: f32[N, 4] SCOPE STORAGE, ...) [scalars (a: f32, ...)] [dims (N, ...)] [overlap (A, B), ...] { STMT* }
+//            (lanes 16 { STMT* })*                                                        the same in other vectors
 //   STMT     LOOP i in 0..EXPR [step 4] [with p = A[EXPR] step EXPR, ...] { }            LOOP: for unroll vector parallel block.x
 //            [atomic.add] A[EXPR, ...] = EXPR | if EXPR { } else { } | while EXPR { } | seq { } | barrier | def @1 = EXPR
 //            let x = EXPR | alloc BUFFER             the rest of the block is their body, or what follows in braces

@@ -11,6 +11,11 @@ export type TargetInfo = {
   readonly vectorBytes: number;
   /** Vector registers that a kernel may count on. */
   readonly registers: number;
+  /**
+   * Other vectors that kernels are made for as well: who builds the artifact picks. Storage is chosen for those above and holds for all,
+   * so half and twice as wide ones are fine: a panel of packed operands is as wide as two vectors of those above.
+   */
+  readonly variants?: readonly Vectors[];
   readonly cacheBytes: readonly number[];
   readonly gpu: {
     readonly workgroup: number;
@@ -31,6 +36,14 @@ export type TargetInfo = {
   /** Offsets of buffers are multiples of this. */
   readonly align: number;
 };
+
+/** A choice of vectors: bytes of one, and how many a kernel may count on. */
+export type Vectors = Pick<TargetInfo, "vectorBytes" | "registers">;
+/** The target as it is with each of its vectors, those of `variants` last. */
+export function widthsOf(target: TargetInfo): readonly TargetInfo[] {
+  const { variants = [], ...own } = target;
+  return [own, ...variants.map((x) => ({ ...own, ...x }))];
+}
 
 /** What of a target says how elements lie in memory. */
 export type Cells = Pick<TargetInfo, "dtypes" | "minCellBytes">;

@@ -1,6 +1,6 @@
 import type { BufferId, SymbolId } from "../base/brand.ts";
 import { known, zero } from "./dim.ts";
-import type { For, Kernel, LoopExpr, Stmt, Store } from "./loops.ts";
+import { bodiesOf, type For, type Kernel, type LoopExpr, type Stmt, type Store } from "./loops.ts";
 import { type AnyExpr, index32, operandsOf, type VarTypes, withVars } from "./print-expr.ts";
 import type { Buffer } from "./storage.ts";
 import { type DType, elementBytes, isInt, widened } from "./types.ts";
@@ -21,7 +21,7 @@ const bitcasts: ReadonlySet<string> = new Set("f32 i32,f32 u32,f64 i64,f64 u64,i
  * unless every rule at the top of loops.ts holds as well.
  */
 export function verifyKernel(k: Kernel, stage: KernelStage): void {
-  new KernelVerifier(k, stage).run();
+  for (const body of bodiesOf(k)) new KernelVerifier({ ...k, body }, stage).run();
 }
 /** The same for a kernel within a T program, which may read the program's symbols without listing them as its dims. */
 export function verifyInnerKernel(k: Kernel, bound: Iterable<SymbolId>): void {

@@ -1,6 +1,6 @@
 import type { BufferId, SymbolId } from "../base/brand.ts";
 import * as D from "./dim.ts";
-import type { Kernel, Stmt } from "./loops.ts";
+import { bodiesOf, type Kernel, type Stmt } from "./loops.ts";
 import type { Call, Program } from "./program.ts";
 import { type Cells, storedType } from "./target.ts";
 import { type DType, dtypes } from "./types.ts";
@@ -122,6 +122,6 @@ function writtenParams(k: Kernel): ReadonlySet<number> {
         visit(s.body);
     }
   };
-  visit(k.body);
+  bodiesOf(k).forEach(visit);
   return written;
 }
