@@ -55,7 +55,7 @@ export function valuesOf(t: Tensor): Scalar[] {
 }
 
 /** The value as an element of type `t` holds it. */
-function stored(t: DType, x: Scalar, saturate = false): Scalar {
+export function stored(t: DType, x: Scalar, saturate = false): Scalar {
   if (isNarrowFloat(t)) return decodeFloat(t, encodeFloat(t, Number(x), saturate));
   if (t === "f32") return Math.fround(Number(x));
   if (isFloat(t) || t === "bool") return x;
@@ -490,7 +490,8 @@ function stores(s: Stmt, into: Set<BufferId>): void {
       stores(s.body, into);
   }
 }
-function bits(to: DType, from: DType, x: Scalar): Scalar {
+/** A bit pattern as another type. */
+export function bits(to: DType, from: DType, x: Scalar): Scalar {
   const view = new DataView(new ArrayBuffer(8));
   const put = (): void => {
     switch (from) {
