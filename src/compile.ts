@@ -4,6 +4,7 @@ import { lowerProgram } from "../passes/lower.ts";
 import { graphPasses, runGraphPass } from "../passes/pipeline.ts";
 import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
+import { markSafe } from "../passes/te/safe.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
 import { widen } from "../passes/te/widen.ts";
@@ -178,6 +179,9 @@ export function lowerTe(p: TeProgram, info: TargetInfo, options: Omit<CompileOpt
   }
   te = passes.te("inline", () => inline(te));
   te = passes.te("storage", () => chooseStorage(te, info));
-  if (!info.gpu) te = passes.te("group", () => group(te));
+  if (!info.gpu) {
+    te = passes.te("safe", () => markSafe(te));
+    te = passes.te("group", () => group(te));
+  }
   return passes.program("lower", info, () => lowerProgram(te, { target: info, strict: options.strict ?? false }));
 }

@@ -106,16 +106,21 @@ export function at(s: Stmt, v: string, value: LoopExpr): Stmt {
   );
 }
 
+/** The narrowest vectors of any target; one with wider vectors has all down to these. */
+const fewestLanes = 4;
+
+/** A vector loop as vectors of `lanes`, then narrower ones for what is left, then single elements. */
 function vectorLoop(v: string, n: number, body: Stmt, lanes: number, fresh: (s: Stmt) => Stmt): Stmt | null {
-  if (lanes < 2 || n < lanes) return null;
   const parts: Stmt[] = [];
-  const whole = n - (n % lanes);
-  for (let c = 0; c < whole; c += lanes) {
-    const s = new Vectoriser(v, c, lanes).stmt(body);
-    if (s === null) return null;
-    parts.push(fresh(s));
-  }
-  for (let k = whole; k < n; k++) parts.push(fresh(at(body, v, constant("i32", k))));
+  let c = 0;
+  for (let width = lanes; width >= fewestLanes; width /= 2)
+    for (; c + width <= n; c += width) {
+      const s = new Vectoriser(v, c, width).stmt(body);
+      if (s === null) return null;
+      parts.push(fresh(s));
+    }
+  if (c === 0) return null;
+  for (; c < n; c++) parts.push(fresh(at(body, v, constant("i32", c))));
   return seq(parts);
 }
 
@@ -227,15 +232,19 @@ class Vectoriser {
     if (!this.depends(e)) return e;
     // Parts that are no arithmetic (loads) must not move with v.
     const s = new Simplifier(() => null);
-    const d = s.dim(e);
-    if (d === null) return this.no();
+    const whole = s.dim(e);
+    if (whole === null) return this.no();
+    // From here on v counts the lanes, which may decide a quotient (of the panels that packed operands lie in).
+    const moved = D.substitute(whole, (id) => (id === this.v ? D.add(D.sym(id), D.int(this.base)) : null));
+    const last = D.int(this.lanes - 1);
+    const d = D.simplify(moved, (id) => (id === this.v ? { min: D.zero, max: last } : null));
     const parts: LoopExpr[] = [];
     for (const id of D.symbolsOf(d)) if (id.startsWith("#")) parts.push(s.back(D.sym(id)) as LoopExpr);
     if (parts.some((p) => this.depends(p))) return this.no();
     // v must stand as a plain term of coefficient 1: a quotient or remainder of it does not move evenly.
     const moving = D.termsOf(d).filter((t) => [...D.symbolsOf(t)].some((id) => id === this.v));
     if (moving.length !== 1 || moving[0]!.kind !== "sym") return this.no();
-    const base = D.substitute(d, (id) => (id === this.v ? D.int(this.base) : null));
+    const base = D.substitute(d, (id) => (id === this.v ? D.zero : null));
     return { kind: "ramp", base: s.back(base) as LoopExpr, stride: 1, lanes: this.lanes, dtype: "i32" };
   }
   private expr(e: LoopExpr): LoopExpr {
@@ -283,7 +292,7 @@ class Vectoriser {
         this.check(e.dtype);
         const moving = this.depends(e.cond);
         // Lanes of a moving condition evaluate both sides: a load there may be out of bounds.
-        if (moving && (hasLoad(e.a) || hasLoad(e.b))) this.no();
+        if (moving && (unsafe(e.a) || unsafe(e.b))) this.no();
         return { ...e, cond: this.expr(e.cond), a: this.wide(this.expr(e.a)), b: this.wide(this.expr(e.b)) };
       }
       case "cast": {
@@ -309,6 +318,6 @@ class Vectoriser {
     }
   }
 }
-function hasLoad(e: LoopExpr): boolean {
-  return e.kind === "load" || (children(e) as readonly LoopExpr[]).some(hasLoad);
+function unsafe(e: LoopExpr): boolean {
+  return (e.kind === "load" && !e.safe) || (children(e) as readonly LoopExpr[]).some(unsafe);
 }

@@ -447,6 +447,7 @@ class StageLowering {
       dtype: cells[k]!.dtype,
       buffer: cells[k]!.id,
       index: at(e, lane, x),
+      safe: true,
     });
     const put = (
       k: number,

@@ -131,6 +131,8 @@ export interface Load<E> {
   readonly buffer: BufferId;
   readonly index: readonly E[];
   readonly via?: string;
+  /** In bounds even where a select around it does not choose it: lanes that evaluate both sides may have it. */
+  readonly safe?: boolean;
 }
 /** A small constant table; folds after unrolling. */
 export interface Table<E> {

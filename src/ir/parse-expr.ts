@@ -190,6 +190,10 @@ export class ExprReader {
       const values = comma(r.list("]", () => this.plainNumber()));
       return fixed(close({ kind: "table", dtype, values, index: this.pending().make("i32") }));
     }
+    if (name === "safe") {
+      const e = close(this.pending().make(null));
+      return e.kind === "load" ? fixed({ ...e, safe: true }) : r.fail("only a load is safe", t);
+    }
     if (name === "select") {
       const cond = comma(this.pending().make("bool"));
       const a = comma(this.pending());

@@ -271,10 +271,14 @@ export class ExprPrinter {
         return e.dtype;
     }
   }
+  private load(e: Extract<AnyExpr, { kind: "load" }>): string {
+    const text = `${this.buffers.ref(e.buffer)}[${e.via === undefined ? "" : `${nameText(e.via)}: `}${this.list(e.index, "i32")}]`;
+    return e.safe ? `safe(${text})` : text;
+  }
   private core(e: Exclude<AnyExpr, Const | Var>, expected: DType | null, precedence: number): string {
     switch (e.kind) {
       case "load":
-        return `${this.buffers.ref(e.buffer)}[${e.via === undefined ? "" : `${nameText(e.via)}: `}${this.list(e.index, "i32")}]`;
+        return this.load(e);
       case "table":
         return `table(${e.dtype}, [${e.values.map((x) => numberText(x, e.dtype)).join(", ")}], ${this.expr(e.index, "i32")})`;
       case "unary": {

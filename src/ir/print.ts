@@ -33,7 +33,7 @@
 //            let x = EXPR | alloc BUFFER             the rest of the block is their body, or what follows in braces
 //   EXPR     || && | ^ & == != < <= << >> + - * / from loose to tight, then - ! ~; all other ops as calls: floordiv(a, b), exp(x)
 //            mulAdd(a, b, c), mulAdd.fused, mulAdd.separate, select(c, a, b), f32(x) a cast, bitcast.i32(x), table(f32, [1.0], i)
-//            A[i, j], with a pointer p: A[p: 4]; lanes: ramp(base, stride, lanes), x4(e) a splat, lanes.sum(e, factor)
+//            A[i, j], with a pointer p: A[p: 4], safe(A[i]) may be evaluated where it is not chosen; lanes: ramp(base, stride, lanes), x4(e) a splat, lanes.sum(e, factor)
 //            (e: f16) gives a node, (x: f32x4) a variable, another type than it would have
 //            reduce r in 0..DIM, ... { (state s: f32 = 0.0)* (update s = EXPR)* (merge s = EXPR)* result EXPR }   at a stage's root
 //   literal  5, 2.5, 1e-7, inf, nan, true. Its dtype is that of the operand beside it, else what the place asks for (an index:

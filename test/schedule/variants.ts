@@ -4,6 +4,7 @@ import { expand } from "../../passes/graph/expand.ts";
 import { lowerProgram } from "../../passes/lower.ts";
 import { group } from "../../passes/te/group.ts";
 import { inline } from "../../passes/te/inline.ts";
+import { markSafe } from "../../passes/te/safe.ts";
 import { chooseStorage, resolveStorage } from "../../passes/te/storage.ts";
 import { toTe } from "../../passes/te/to-te.ts";
 import { widen } from "../../passes/te/widen.ts";
@@ -46,7 +47,7 @@ export function lower(g: Graph, v: Variant, used: Set<string> = new Set(), fallb
   verifyTe(te);
   te = chooseStorage(te, info);
   verifyTe(te);
-  if (!info.gpu) te = group(te);
+  if (!info.gpu) te = group(markSafe(te));
   const p = lowerProgram(te, {
     target: info,
     strict: v.strict ?? false,
