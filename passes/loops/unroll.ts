@@ -4,9 +4,10 @@ import { assert } from "../../src/base/assert.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant } from "../../src/ir/expr.ts";
 import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
-import { children, mapExpr, mapStmt } from "../../src/ir/rewrite.ts";
+import { children, mapExpr, mapStmt, visitStmt } from "../../src/ir/rewrite.ts";
 import { Simplifier } from "../../src/ir/simplify.ts";
 import type { DType } from "../../src/ir/types.ts";
+import { loopRange } from "./flatten.ts";
 
 const free = new Simplifier(() => null);
 /** The longest vector loop that is unrolled when it cannot be vectorised. */
@@ -14,6 +15,11 @@ const maxScalar = 16;
 
 export function unroll(s: Stmt, lanes: number): Stmt {
   const fresh = renamer();
+  const loops = new Map<string, D.Range>();
+  visitStmt(s, (x) => {
+    if (x.kind === "for") loops.set(x.v, loopRange(x.extent, x.step));
+  });
+  const ranges: D.Ranges = (id) => loops.get(id) ?? null;
   return mapStmt(
     s,
     (x) => {
@@ -28,7 +34,7 @@ export function unroll(s: Stmt, lanes: number): Stmt {
       }
       assert(x.step === 1, "a vector loop counts by one");
       return (
-        vectorLoop(x.v, n, x.body, lanes, fresh) ??
+        vectorLoop(x.v, n, x.body, lanes, ranges, fresh) ??
         (n <= maxScalar
           ? seq(Array.from({ length: n }, (_, k) => fresh(at(x.body, x.v, constant("i32", k)))))
           : { ...x, loop: "serial" })
@@ -110,12 +116,19 @@ export function at(s: Stmt, v: string, value: LoopExpr): Stmt {
 const fewestLanes = 4;
 
 /** A vector loop as vectors of `lanes`, then narrower ones for what is left, then single elements. */
-function vectorLoop(v: string, n: number, body: Stmt, lanes: number, fresh: (s: Stmt) => Stmt): Stmt | null {
+function vectorLoop(
+  v: string,
+  n: number,
+  body: Stmt,
+  lanes: number,
+  ranges: D.Ranges,
+  fresh: (s: Stmt) => Stmt,
+): Stmt | null {
   const parts: Stmt[] = [];
   let c = 0;
   for (let width = lanes; width >= fewestLanes; width /= 2)
     for (; c + width <= n; c += width) {
-      const s = new Vectoriser(v, c, width).stmt(body);
+      const s = new Vectoriser(v, c, width, ranges).stmt(body);
       if (s === null) return null;
       parts.push(fresh(s));
     }
@@ -167,12 +180,15 @@ class Vectoriser {
   private readonly v: string;
   private readonly base: number;
   private readonly lanes: number;
+  private readonly ranges: D.Ranges;
   private readonly memo = new Map<LoopExpr, LoopExpr>();
   private readonly lets = new Map<string, LoopExpr>();
-  constructor(v: string, base: number, lanes: number) {
+  constructor(v: string, base: number, lanes: number, ranges: D.Ranges) {
     this.v = v;
     this.base = base;
     this.lanes = lanes;
+    const own = { min: D.zero, max: D.int(lanes - 1) };
+    this.ranges = (id) => (id === v ? own : ranges(id));
   }
   stmt(s: Stmt): Stmt | null {
     try {
@@ -236,8 +252,7 @@ class Vectoriser {
     if (whole === null) return this.no();
     // From here on v counts the lanes, which may decide a quotient (of the panels that packed operands lie in).
     const moved = D.substitute(whole, (id) => (id === this.v ? D.add(D.sym(id), D.int(this.base)) : null));
-    const last = D.int(this.lanes - 1);
-    const d = D.simplify(moved, (id) => (id === this.v ? { min: D.zero, max: last } : null));
+    const d = D.simplify(moved, this.ranges);
     const parts: LoopExpr[] = [];
     for (const id of D.symbolsOf(d)) if (id.startsWith("#")) parts.push(s.back(D.sym(id)) as LoopExpr);
     if (parts.some((p) => this.depends(p))) return this.no();

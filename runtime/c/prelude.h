@@ -13,12 +13,24 @@
 #define IG_GNU 0
 #endif
 
-/* Helpers may stay unused; a kernel stays a function of its own: inlined into one caller it would lose its `restrict`. */
+/* Floats in a vector, by what the build has registers for; -DIG_LANES=4, 8 or 16 picks others. */
+#if defined(IG_LANES)
+#elif IG_GNU && defined(__AVX512F__)
+#define IG_LANES 16
+#elif IG_GNU && defined(__AVX2__) && defined(__FMA__)
+#define IG_LANES 8
+#else
+#define IG_LANES 4
+#endif
+
+/* Helpers and tables may stay unused; a kernel stays a function of its own: inlined into one caller it would lose its `restrict`. */
 #if defined(__GNUC__)
 #define IG_FN static inline __attribute__((unused))
+#define IG_TABLE static const __attribute__((unused))
 #define IG_KERNEL static __attribute__((noinline))
 #else
 #define IG_FN static inline
+#define IG_TABLE static const
 #define IG_KERNEL static
 #endif
 

@@ -2,7 +2,7 @@
 import type { OutputFile } from "../../src/ir/artifact.ts";
 import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { Action, Call, Program } from "../../src/ir/program.ts";
-import type { EmitOptions, Emitted, Target, TargetInfo } from "../../src/ir/target.ts";
+import type { EmitOptions, Emitted, Target, TargetInfo, Vectors } from "../../src/ir/target.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { weightsBlob } from "../loader/weights.ts";
 import { interfaceOf, printHeader } from "./interface.ts";
@@ -29,18 +29,26 @@ const natives: ReadonlySet<UnaryOp> = new Set<UnaryOp>([
 ]);
 const registers: ReadonlySet<DType> = new Set<DType>(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]);
 
-/** What the vectors of a C file are made for. Every file compiles on every machine: wider vectors are split where there are none. */
-export type Isa = "portable" | "avx2" | "avx512" | "neon";
-const isas: Readonly<Record<Isa, Pick<TargetInfo, "vectorBytes" | "registers">>> = {
-  /** Vectors of 16 bytes, which SSE2, NEON and VSX have. */
-  portable: { vectorBytes: 16, registers: 16 },
-  avx2: { vectorBytes: 32, registers: 16 },
-  avx512: { vectorBytes: 64, registers: 32 },
+/**
+ * What the vectors of a C file are made for. native: the compiler picks from the others by what it compiles for. Every file compiles on
+ * every machine: wider vectors are split where there are none.
+ */
+export type Isa = "native" | "portable" | "avx2" | "avx512" | "neon";
+/** Vectors of 16 bytes, which SSE2, NEON and VSX have. */
+const portable: Vectors = { vectorBytes: 16, registers: 16 };
+const avx2: Vectors = { vectorBytes: 32, registers: 16 };
+const avx512: Vectors = { vectorBytes: 64, registers: 32 };
+const isas: Readonly<Record<Isa, Pick<TargetInfo, "vectorBytes" | "registers" | "variants">>> = {
+  // Storage is chosen for the middle one: its panels are whole vectors of the others.
+  native: { ...avx2, variants: [avx512, portable] },
+  portable,
+  avx2,
+  avx512,
   neon: { vectorBytes: 16, registers: 32 },
 };
 const align = 64;
 
-export function cInfo(isa: Isa = "portable"): TargetInfo {
+export function cInfo(isa: Isa = "native"): TargetInfo {
   return {
     name: "c",
     ...isas[isa],
@@ -161,4 +169,4 @@ async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
 export function cTargetFor(isa: Isa): Target {
   return { info: cInfo(isa), emit };
 }
-export const cTarget: Target = cTargetFor("portable");
+export const cTarget: Target = cTargetFor("native");

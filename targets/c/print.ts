@@ -3,7 +3,7 @@ import { assert, InternalError, must, unreachable } from "../../src/base/assert.
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { For, Kernel, LoopExpr, Stmt, Store } from "../../src/ir/loops.ts";
-import { lanesOf, nothing } from "../../src/ir/loops.ts";
+import { bodiesOf, lanesOf, nothing } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { isFloat } from "../../src/ir/types.ts";
@@ -40,7 +40,7 @@ export class Tables {
       name = this.#names.fresh("table");
       this.#byText.set(text, name);
       const type = valueType(dtype);
-      this.lines.push(`static const ${type} ${name}[${values.length}] = {${text.slice(type.length + 2)}};`);
+      this.lines.push(`IG_TABLE ${type} ${name}[${values.length}] = {${text.slice(type.length + 2)}};`);
     }
     return name;
   }
@@ -68,6 +68,7 @@ type Let = Extract<Stmt, { kind: "let" }>;
 
 class KernelPrinter {
   readonly #kernel: Kernel;
+  readonly #body: Stmt;
   readonly #names: Names;
   readonly #ranges: Ranges = new Ranges();
   readonly #vars: Map<string, { name: string; wide: boolean }> = new Map();
@@ -86,8 +87,10 @@ class KernelPrinter {
   readonly #declaredBy: Map<Store, string> = new Map();
   #depth = 1;
 
-  constructor(kernel: Kernel, names: Names, tables: Tables, strict: boolean) {
+  /** body: one of the kernel's. */
+  constructor(kernel: Kernel, body: Stmt, names: Names, tables: Tables, strict: boolean) {
     this.#kernel = kernel;
+    this.#body = body;
     // Names of the function that spreads a parallel loop.
     this.#names = names.inner(["ctx", "arg", "args", "count"]);
     this.#tables = tables;
@@ -101,8 +104,8 @@ class KernelPrinter {
       strict,
     };
     this.#expr = new ExprPrinter(scope);
-    this.#indexLets = indexLets(kernel.body);
-    [this.#written, this.#read] = touched(kernel.body);
+    this.#indexLets = indexLets(body);
+    [this.#written, this.#read] = touched(bodiesOf(kernel));
   }
 
   /** The kernel as a function called `name`; ctx: the type of a pointer to the ctx. */
@@ -125,20 +128,19 @@ class KernelPrinter {
       return { name: id, text: `${s.type} ${id}` };
     });
     const all = [...params, ...scalars];
-    const comment = `/* ${quoted(k.name).slice(1, -1)}: ${k.params.map(described).join(", ")} */`;
-    const outer = parallelLoop(k);
+    const outer = parallelLoop(k, this.#body);
     const part = { begin: this.#names.fresh("begin"), end: this.#names.fresh("end") };
     const count = outer ? this.#iterations(outer.loop) : "";
     if (outer) {
       for (const l of outer.lets) this.#let(l.name, l.value);
       this.#for(outer.loop, part);
-    } else this.#stmt(k.body);
+    } else this.#stmt(this.#body);
     const body = this.#used().join("\n");
     const unused = all.filter((p) => !mentions(body, p.name)).map((p) => `  (void)${p.name};`);
     const paramTexts = all.map((p) => p.text);
     if (outer) paramTexts.push(`int32_t ${part.begin}`, `int32_t ${part.end}`);
     const head = wrapped(`IG_KERNEL void ${name}(`, paramTexts.length > 0 ? paramTexts : ["void"], ") {", "    ");
-    const text = [comment, head, ...unused, ...(body === "" ? [] : [body]), "}"].join("\n");
+    const text = [head, ...unused, ...(body === "" ? [] : [body]), "}"].join("\n");
     const made = { name, paramTypes, scalarTypes: [...scalarTypes, ...k.dims.map(() => "int32_t")] };
     if (!outer) return { ...made, text, parallel: false };
     return { ...made, text: `${text}\n${spread(name, ctx, all, count)}`, parallel: true };
@@ -371,8 +373,9 @@ function described(b: Buffer): string {
 }
 
 /** The buffers that statements store to, and that they load from. */
-function touched(body: Stmt): [ReadonlySet<BufferId>, ReadonlySet<BufferId>] {
+function touched(bodies: readonly Stmt[]): [ReadonlySet<BufferId>, ReadonlySet<BufferId>] {
   const [written, read] = [new Set<BufferId>(), new Set<BufferId>()];
+  const body: Stmt = { kind: "seq", body: bodies };
   eachExpr(body, (e) => {
     if (e.kind === "load") read.add(e.buffer);
   });
@@ -417,9 +420,9 @@ function eachExpr(body: Stmt, f: (e: LoopExpr) => void): void {
  * The outermost loop of a kernel when threads may share it: parallel, its extent known on entry, no sums in common memory; with the
  * `let`s before it, which every thread computes.
  */
-function parallelLoop(k: Kernel): { readonly lets: readonly Let[]; readonly loop: For } | null {
+function parallelLoop(k: Kernel, body: Stmt): { readonly lets: readonly Let[]; readonly loop: For } | null {
   const lets: Let[] = [];
-  let s = k.body;
+  let s = body;
   for (; s.kind === "let"; s = s.body) {
     if (someLoad(s.value, () => true)) return null;
     lets.push(s);
@@ -485,7 +488,23 @@ export type FileScope = {
   readonly ctx: string;
   readonly strict: boolean;
 };
-/** A kernel as a C function called `name`. */
+/** A kernel as a C function called `name`; in the vectors that the C compiler picks, where it has several bodies. */
 export function printKernel(kernel: Kernel, name: string, file: FileScope): Printed {
-  return new KernelPrinter(kernel, file.names, file.tables, file.strict).print(name, file.ctx);
+  const print = (body: Stmt): Printed =>
+    new KernelPrinter(kernel, body, file.names, file.tables, file.strict).print(name, file.ctx);
+  const own = print(kernel.body);
+  const others = (kernel.variants ?? []).map(({ lanes, body }) => ({ lanes, text: print(body).text }));
+  const comment = `/* ${quoted(kernel.name).slice(1, -1)}: ${kernel.params.map(described).join(", ")} */`;
+  return { ...own, text: `${comment}\n${byLanes(own.text, others)}` };
+}
+/** The text for the lanes of a build, each text once; `rest` is for all that are not among `others`. */
+function byLanes(rest: string, others: readonly { readonly lanes: number; readonly text: string }[]): string {
+  const arms = new Map<string, number[]>();
+  for (const { lanes, text } of others) if (text !== rest) arms.set(text, [...(arms.get(text) ?? []), lanes]);
+  if (arms.size === 0) return rest;
+  const lines = [...arms].flatMap(([text, lanes], k) => [
+    `${k === 0 ? "#if" : "#elif"} ${lanes.map((n) => `IG_LANES == ${n}`).join(" || ")}`,
+    text,
+  ]);
+  return [...lines, "#else", rest, "#endif"].join("\n");
 }
