@@ -265,9 +265,12 @@ class GroupLowering {
       );
     }
     const base = los.map((x) => x ?? D.zero);
-    const extent = his.map((h, k) =>
-      D.simplify(D.add(D.sub(h ?? D.sub(s.axes[k]!.extent, D.one), base[k]!), D.one), this.ctx.ranges),
-    );
+    const extent = his.map((h, k) => {
+      // Tiles of readers may reach beyond the last element, where there is nothing to compute and nothing to compute it from.
+      const last = D.sub(s.axes[k]!.extent, D.one);
+      const hi = h === null || D.atMost(last, h, this.ctx.ranges) ? last : h;
+      return D.simplify(D.add(D.sub(hi, base[k]!), D.one), this.ctx.ranges);
+    });
     const count = D.product(extent);
     const scope = count.kind === "int" && count.value <= 64 ? "register" : "stack";
     const buffers = new Map(
