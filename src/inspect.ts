@@ -141,7 +141,7 @@ function dimReports(inputs: readonly (Port | null)[], symbols: Ports["symbols"])
 }
 
 /** Multiplications of all sums of products. A loop counts as often as its limit says, both branches of an If count. */
-function macsOf(actions: readonly TeAction[]): Dim {
+export function macsOf(actions: readonly TeAction[]): Dim {
   return D.add(
     D.zero,
     ...actions.map((a): Dim => {
