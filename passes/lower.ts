@@ -12,9 +12,11 @@ import { rangesOf } from "../src/ir/symbolic.ts";
 import { type TargetInfo, widthsOf } from "../src/ir/target.ts";
 import type { Group, TeAction, TeProgram } from "../src/ir/te.ts";
 import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
+import { parallel } from "./loops/parallel.ts";
 import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
 import { planMemory } from "./memory/plan.ts";
 import { applySchedule } from "./schedule/apply.ts";
+import { withParallel } from "./schedule/parallel.ts";
 import { chooseSchedule, fallback, scheduleBy } from "./schedule/rules.ts";
 
 export type LowerOptions = {
@@ -56,7 +58,9 @@ class Lowering {
   }
   run(): Program {
     const target = this.options.target;
-    const run = withHeap(this.actions(this.p.actions), this.p, this.buffers);
+    const init = this.actions(this.p.actions.filter((a) => this.prepares(a)));
+    const actions = this.actions(this.p.actions.filter((a) => !this.prepares(a)));
+    const run = [...init, ...withHeap(actions, this.p, this.buffers)];
     const usages = this.kernels.map(usageOf);
     const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
     const live = liveness(run, usages, this.buffers, ports.inputs, ports.outputs);
@@ -90,12 +94,17 @@ class Lowering {
       inputs: this.p.inputs,
       outputs: this.p.outputs,
       kernels: shared.kernels,
-      init: [],
-      run: shared.actions,
+      init: shared.actions.slice(0, init.length),
+      run: shared.actions.slice(init.length),
       buffers: this.buffers,
       constants: this.p.constants,
       plan,
     };
+  }
+  /** Fills prepared buffers: once per load. */
+  private prepares(a: TeAction): boolean {
+    if (a.kind !== "call" || a.call.kind !== "group") return false;
+    return a.call.group.stages.every((s) => s.outs.every((o) => this.buffers.get(o.buffer)?.scope === "prepared"));
   }
   private fresh(): BufferId {
     return this.nextBuffer++ as BufferId;
@@ -126,7 +135,8 @@ class Lowering {
     const { strict } = this.options;
     const nests = this.widths.map((target) => {
       const rules = { target, buffer, ranges: this.ranges, strict };
-      const schedule = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
+      const chosen = this.options.fallbackOnly ? scheduleBy(fallback, g, rules) : chooseSchedule(g, rules);
+      const schedule = target.threads ? withParallel(g, chosen) : chosen;
       const nest = applySchedule(g, schedule, {
         buffer,
         ranges: this.ranges,
@@ -167,6 +177,23 @@ class Lowering {
     const nests = this.widths.map(() => body);
     return this.finish(k.name, nests, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
   }
+  /** Where several parts of one buffer are used, a kernel gets the whole: one address, and the parts at distances from it. */
+  private wholes(used: ReadonlySet<BufferId>): ReadonlyMap<BufferId, { readonly of: BufferId; readonly offset: Dim }> {
+    const parts = new Map<BufferId, { id: BufferId; offset: Dim }[]>();
+    for (const id of used) {
+      let offset: Dim = D.zero;
+      let b = must(this.buffers.get(id), `buffer ${id}`);
+      while (b.storage && b.storage.root !== null) {
+        offset = D.add(offset, b.storage.offset);
+        b = must(this.buffers.get(b.storage.root), "a root");
+      }
+      if (b.scope === "heap") continue;
+      parts.set(b.id, [...(parts.get(b.id) ?? []), { id, offset }]);
+    }
+    const out = new Map<BufferId, { of: BufferId; offset: Dim }>();
+    for (const [of, list] of parts) if (list.length > 2) for (const { id, offset } of list) out.set(id, { of, offset });
+    return out;
+  }
   /** The kernel of a nest in each of the target's vectors. */
   private finish(
     name: string,
@@ -189,19 +216,24 @@ class Lowering {
       if (s.kind === "store" && !locals.has(s.buffer)) used.add(s.buffer);
     };
     for (const nest of nests) visitStmt(nest, note);
-    const params = [...used].map((id) => {
-      const b = buffer(id);
-      // The call passes the address of the first element: where the buffer lies in its root is no business of the kernel.
-      return { ...b, scope: b.scope, storage: { ...(b.storage ?? dense(b.shape)), root: null, offset: D.zero } };
+    // The call passes the address of the first element: where the buffer lies in its root is no business of the kernel.
+    const own = (b: Buffer, offset: Dim): Buffer => ({
+      ...b,
+      storage: { ...(b.storage ?? dense(b.shape)), root: null, offset },
     });
+    const whole = this.wholes(used);
+    const places = [...used].map((id) => own(buffer(id), whole.get(id)?.offset ?? D.zero));
+    const params = [...new Set([...used].map((id) => whole.get(id)?.of ?? id))].map((id) => own(buffer(id), D.zero));
+    const rename = new Map([...whole].map(([id, w]) => [id, w.of]));
     const bodies = nests.map((nest, k) =>
-      lowerNest(nest, params, {
+      lowerNest(nest, places, rename, {
         target: this.widths[k]!,
         ranges: this.ranges,
         freshBuffer: () => this.fresh(),
       }),
     );
-    return this.close(name, bodies, params, scalars, scalarArgs);
+    const shared = this.options.target.threads ? bodies.map((b) => parallel(b, () => this.fresh())) : bodies;
+    return this.close(name, shared, params, scalars, scalarArgs);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
   private close(

@@ -8,6 +8,7 @@ import { markSafe } from "../passes/te/safe.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
 import { widen } from "../passes/te/widen.ts";
+import { winograd } from "../passes/te/winograd.ts";
 import { targets as targetTable } from "../targets/index.ts";
 import { evaluateProgram } from "../targets/js/evaluate.ts";
 import { jsTarget } from "../targets/js/index.ts";
@@ -178,6 +179,7 @@ export function lowerTe(p: TeProgram, info: TargetInfo, options: Omit<CompileOpt
     te = passes.te("widen", () => widen(te));
   }
   te = passes.te("inline", () => inline(te));
+  if (!options.strict && !options.f64) te = passes.te("winograd", () => winograd(te, info));
   te = passes.te("storage", () => chooseStorage(te, info));
   if (!info.gpu) {
     te = passes.te("safe", () => markSafe(te));

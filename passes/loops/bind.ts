@@ -218,7 +218,8 @@ class Binder {
 
   /** Moves what the loop does not change before it. */
   private hoist(loop: Extract<Stmt, { kind: "for" }>): Stmt {
-    if (loop.loop !== "serial" && loop.loop !== "parallel") return loop;
+    // What the iterations of other loops share would have to be handed to each thread.
+    if (loop.loop !== "serial") return loop;
     const bound = new Set<string>([loop.v]);
     const stored = new Set<BufferId>();
     visitStmt(loop.body, (s) => {

@@ -2,8 +2,8 @@
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Ranges } from "../../src/ir/dim.ts";
-import type { Kernel, Stmt } from "../../src/ir/loops.ts";
-import { visitStmt } from "../../src/ir/rewrite.ts";
+import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
+import { mapExpr, mapStmt, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { type TargetInfo, widthsOf } from "../../src/ir/target.ts";
 import { bind } from "./bind.ts";
@@ -18,11 +18,30 @@ export type LoopCtx = { readonly target: TargetInfo; readonly ranges: Ranges; re
 
 export const vectorLanes = (t: TargetInfo): number => Math.max(1, t.vectorBytes / 4);
 
-/** From logical indices to linear ones, and from marks to vectors and registers. Buffers are still those of the program. */
-export function lowerNest(body: Stmt, buffers: readonly Buffer[], ctx: LoopCtx): Stmt {
-  const flat = flatten(body, buffers, ctx.ranges);
+/**
+ * From logical indices to linear ones, and from marks to vectors and registers. Buffers are still those of the program; a part that is
+ * addressed from the start of another buffer gets its name.
+ */
+export function lowerNest(
+  body: Stmt,
+  buffers: readonly Buffer[],
+  wholes: ReadonlyMap<BufferId, BufferId>,
+  ctx: LoopCtx,
+): Stmt {
+  const flat = renamed(flatten(body, buffers, ctx.ranges), wholes);
   const straight = unroll(flat, vectorLanes(ctx.target));
   return registers(straight, ctx.freshBuffer);
+}
+
+function renamed(s: Stmt, names: ReadonlyMap<BufferId, BufferId>): Stmt {
+  if (names.size === 0) return s;
+  const memo = new Map<LoopExpr, LoopExpr>();
+  const of = (id: BufferId): BufferId => names.get(id) ?? id;
+  return mapStmt(
+    s,
+    (x) => (x.kind === "store" ? { ...x, buffer: of(x.buffer) } : x),
+    (e) => mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: of(x.buffer) } : x), memo),
+  );
 }
 
 /** What is done to a kernel on its own, in each of its vectors: types and math of the target, shared subexpressions, pointers. */

@@ -130,6 +130,15 @@ type Local = {
   readonly stage: Stage;
 };
 
+/** The loops of a stage after the steps that concern it, outermost first. */
+export function loopsOf(stage: Stage, steps: readonly ScheduleStep[]): readonly Pick<Leaf, "name" | "role" | "mark">[] {
+  return new Shape(
+    stage,
+    new Map(),
+    steps.filter((s) => s.stage === stage.id),
+  ).leaves;
+}
+
 export type Applied = { readonly body: Stmt };
 
 export type ApplyCtx = {
@@ -264,9 +273,9 @@ class GroupLowering {
         varying(extents),
       );
     }
-    const base = los.map((x) => x ?? D.zero);
+    // Readers that test bounds, and tiles, reach beyond the ends, where there is nothing to compute and nothing to compute it from.
+    const base = los.map((x) => (x === null || D.atMost(x, D.zero, this.ctx.ranges) ? D.zero : x));
     const extent = his.map((h, k) => {
-      // Tiles of readers may reach beyond the last element, where there is nothing to compute and nothing to compute it from.
       const last = D.sub(s.axes[k]!.extent, D.one);
       const hi = h === null || D.atMost(last, h, this.ctx.ranges) ? last : h;
       return D.simplify(D.add(D.sub(hi, base[k]!), D.one), this.ctx.ranges);

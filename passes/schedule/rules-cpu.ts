@@ -286,7 +286,8 @@ const elementwise: ScheduleRule<true> = {
     const v = fused[fused.length - 1];
     const outer = fused.slice(0, -1).map((x) => x.name);
     if (!v) return [];
-    const vs = steps.split(v, lanes > 1 ? 2 * lanes : 1);
+    // Many outputs fill the registers by themselves.
+    const vs = steps.split(v, lanes === 1 ? 1 : s.outs.length > 4 ? lanes : 2 * lanes);
     steps.order([...units(s.axes), ...outer, ...vs.outer, vs.inner]);
     steps.mark(vs.inner, "vector");
     return steps.list;

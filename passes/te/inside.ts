@@ -12,7 +12,7 @@ import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { factsOf, isPad } from "./inline.ts";
 
-type Pad = {
+export type Pad = {
   readonly stage: Stage;
   readonly from: BufferId;
   readonly to: BufferId;
@@ -50,7 +50,11 @@ export function placeInside(p: TeProgram): TeProgram {
         const pad = padOf(stage, buffers, ranges);
         if (pad) pads.push(pad);
       }
-      if (a.kind === "call") for (const w of accesses(a).writes) producer.set(w, a);
+      // A buffer that is written in parts is there after the last of them.
+      if (a.kind === "call")
+        for (const w of accesses(a).writes)
+          for (let id: BufferId | undefined = w; id !== undefined; id = buffers.get(id)!.inside?.of)
+            producer.set(id, a);
     }
     // The widest frame of each interior takes it; narrower ones with the same fill are ranges of that frame.
     const bySource = new Map<BufferId, Pad[]>();
@@ -121,7 +125,7 @@ function copyIntoPart(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>): BufferI
   return identity && x.dtype === buffers.get(o.buffer)!.dtype ? x.id : null;
 }
 /** What a pad stage pads: out[i] = x[i - before] where that is inside x, else a constant. */
-function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>, outer: D.Ranges): Pad | null {
+export function padOf(s: Stage, buffers: ReadonlyMap<BufferId, Buffer>, outer: D.Ranges): Pad | null {
   const o = s.outs[0]!;
   if (!isPad(s) || o.body.kind !== "select" || o.body.a.kind !== "load" || o.body.b.kind !== "const") return null;
   const before: Dim[] = [];

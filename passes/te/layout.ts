@@ -5,13 +5,14 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
-import { mapExpr, visitActions } from "../../src/ir/rewrite.ts";
+import { mapExpr, visitActions, visitExpr } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
 import type { Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { loadsOf } from "./access.ts";
 import { contractionOf, dimOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
+import { isConstant } from "./pack.ts";
 
 const size = (d: D.Dim): number => D.known(d) ?? 16;
 const volume = (s: Stage): number => {
@@ -60,9 +61,10 @@ export function layoutOrders(
         if (!sameElement(l, s) || fixed(l.buffer) || fixed(o.buffer)) continue;
         join(l.buffer, o.buffer);
       }
+      if (s.outs.length > 1) tileVote(s, volume(s), buffer, vote);
       if (o.body.kind !== "reduce" || s.outs.length !== 1) continue;
       const weight = volume(s);
-      const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
+      const c = contractionOf(s, (l) => isConstant(buffer(l.buffer)));
       if (c && c.n.length > 0) {
         const ks = c.k
           .filter((k) => c.b.axes.has(k.name))
@@ -91,7 +93,7 @@ export function layoutOrders(
     if (fixed(b.id) || b.inside) continue;
     const dim = wanted(b.id);
     if (dim === null || dim >= b.shape.length) continue;
-    if (dim === b.shape.length - 1 && b.scope === "weights") continue;
+    if ((dim === b.shape.length - 1 && b.scope === "weights") || b.scope === "prepared") continue;
     orders.set(b.id, [...b.shape.keys()].filter((k) => k !== dim).concat(dim));
   }
   return { program: copiesAtEdges(p, fixed, buffer, orders), orders };
@@ -136,6 +138,40 @@ function windowVote(
     vote(l.buffer, best.k, weight);
     vote(out, best.k, weight);
   }
+}
+
+/** Several outputs from one tile: the largest axis that is no part of the tile, neither of what is read nor written, wants to be innermost. */
+function tileVote(
+  s: Stage,
+  weight: number,
+  buffer: (id: BufferId) => Buffer,
+  vote: (id: BufferId, dim: number, weight: number) => void,
+): void {
+  const loads = s.outs.flatMap((o) => (o.body.kind === "reduce" ? [] : loadsOf(o.body)));
+  const plain = (a: Stage["axes"][number]): boolean =>
+    loads.every((l) => l.index.every((i) => i.kind === "var" || !usesAxis(i, a.name))) &&
+    s.outs.every((o) => {
+      const b = buffer(o.buffer);
+      return !b.inside || b.inside.step[s.axes.indexOf(a)] === D.one;
+    });
+  if (s.axes.every(plain)) return;
+  const best = s.axes.filter((a) => a.extent !== D.one && plain(a)).sort((x, y) => size(y.extent) - size(x.extent))[0];
+  if (!best) return;
+  for (const o of s.outs) vote(o.buffer, s.axes.indexOf(best), weight);
+  for (const l of loads) {
+    vote(
+      l.buffer,
+      l.index.findIndex((i) => i.kind === "var" && i.name === best.name),
+      weight,
+    );
+  }
+}
+function usesAxis(e: TeExpr, name: string): boolean {
+  let found = false;
+  visitExpr(e, (x) => {
+    if (x.kind === "var" && x.name === name) found = true;
+  });
+  return found;
 }
 
 /** Where a stage reads or writes an input or output in an order that it cannot work with, a copy stands between. */
@@ -190,7 +226,7 @@ function copiesAtEdges(
       let s = a.call.group.stages[0]!;
       const o = s.outs[0]!;
       if (o.body.kind !== "reduce" || s.outs.length !== 1) return [a];
-      const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
+      const c = contractionOf(s, (l) => isConstant(buffer(l.buffer)));
       if (!c || c.n.length === 0 || volume(s) < 4096) return [a];
       const before: TeAction[] = [];
       const after: TeAction[] = [];

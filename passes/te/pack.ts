@@ -41,7 +41,7 @@ export function packOperands(
   });
   const packed = new Map<string, BufferId>();
   const stage = (s: Stage): { before: TeAction[]; stage: Stage } => {
-    const c = contractionOf(s, (l) => buffer(l.buffer).scope === "weights");
+    const c = contractionOf(s, (l) => isConstant(buffer(l.buffer)));
     if (!c) return { before: [], stage: s };
     const b = buffer(c.b.load.buffer);
     const storage = panelStorage(c, b, orders, buffer, target);
@@ -70,6 +70,11 @@ export function packOperands(
       buffers.set(id, { ...b, id, storage });
       packed.set(key, id);
       return { before: [], stage: use(id) };
+    }
+    if (b.scope === "prepared") {
+      buffers.set(b.id, { ...b, storage });
+      packed.set(key, b.id);
+      return { before: [], stage: s };
     }
     if (!paysToCopy(c, b, orders)) return { before: [], stage: s };
     const id = next++ as BufferId;
@@ -163,6 +168,10 @@ function panelStorage(
     blocks: blocked ? [{ axis: nd, by: width, stride: D.one }] : [],
     size: at,
   };
+}
+/** The same in every run. */
+export function isConstant(b: Buffer): boolean {
+  return b.scope === "weights" || b.scope === "prepared";
 }
 function rootOf(b: Buffer, buffer: (id: BufferId) => Buffer): Buffer {
   return b.inside ? rootOf(buffer(b.inside.of), buffer) : b;

@@ -1,6 +1,6 @@
 // Decides how every buffer lies in memory: the order of its axes, what lives inside what (concat parts, padded borders, views), and
 // which constants are packed. One pass, by what the stages want; a copy where wishes conflict.
-import { must } from "../../src/base/assert.ts";
+import { assert, must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim, Ranges } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
@@ -44,11 +44,14 @@ function insideOf(of: Buffer, at: NonNullable<Buffer["inside"]>): Storage {
   const s = must(of.storage, "the storage of the whole");
   // Offsets are relative to the whole; its own place in a further root is the next hop's.
   const origin = linear({ ...s, offset: D.zero }, at.offset);
+  // A part has blocks where it has all of the blocked axis.
+  const whole = s.blocks.every((b) => at.offset[b.axis] === D.zero && at.step[b.axis] === D.one);
+  assert(whole, `a part of blocks of "${of.name}"`);
   return {
     root: of.id,
     offset: origin,
     strides: s.strides.map((x, k) => D.mul(x, at.step[k]!)),
-    blocks: [],
+    blocks: s.blocks,
     size: D.zero,
   };
 }

@@ -116,6 +116,13 @@ typedef uint8_t IG_ALIAS ig_bool; /* 0 or 1 */
 #define IG_ROUNDS 0
 #endif
 
+/* All iterations of a loop, by threads where the caller has some. */
+IG_FN void ig_spread(void (*parallel_for)(void *, int32_t, void (*)(void *, int32_t, int32_t), void *), void *user, int32_t count,
+                     void (*body)(void *, int32_t, int32_t), void *arg) {
+  if (parallel_for && count > 1) parallel_for(user, count, body, arg);
+  else body(arg, 0, count);
+}
+
 /* ---- the same bits as another type ---- */
 
 IG_FN int32_t ig_bits_i32_f32(float x) { int32_t r; IG_LIB(memcpy)(&r, &x, sizeof r); return r; }

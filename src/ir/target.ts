@@ -16,6 +16,8 @@ export type TargetInfo = {
    * so half and twice as wide ones are fine: a panel of packed operands is as wide as two vectors of those above.
    */
   readonly variants?: readonly Vectors[];
+  /** Threads may share parallel loops; elsewhere there are none. */
+  readonly threads?: boolean;
   readonly cacheBytes: readonly number[];
   readonly gpu: {
     readonly workgroup: number;

@@ -6,7 +6,7 @@ import type { EmitOptions, Emitted, Target, TargetInfo, Vectors } from "../../sr
 import type { DType } from "../../src/ir/types.ts";
 import { weightsBlob } from "../loader/weights.ts";
 import { interfaceOf, printHeader } from "./interface.ts";
-import { identifier, Names, quoted } from "./names.ts";
+import { Names, quoted } from "./names.ts";
 import { PlanSymbols, printPlan } from "./plan.ts";
 import { preludeFor } from "./prelude.ts";
 import type { Printed } from "./print.ts";
@@ -52,6 +52,7 @@ export function cInfo(isa: Isa = "native"): TargetInfo {
   return {
     name: "c",
     ...isas[isa],
+    threads: true,
     cacheBytes: [32768, 1048576],
     gpu: null,
     natives,
@@ -107,16 +108,8 @@ function printSource(
 
   const used = [...called(p.run, called(p.init))].sort((a, b) => a - b);
   const kernels = new Map<number, Printed>();
-  for (const k of used) {
-    const kernel = p.kernels[k]!;
-    // Builtins have plain names, kernels never: k07_conv.
-    const own = identifier(kernel.name);
-    const name = names.fresh(/^k\d/.test(own) ? own : `k_${own}`, ["_args", "_part", "_all"]);
-    kernels.set(
-      k,
-      printKernel(kernel, name, { names, tables, ctx: `const ${api.name}_ctx *`, strict: options.strict }),
-    );
-  }
+  const scope = { names, tables, ctx: `const ${api.name}_ctx *`, strict: options.strict };
+  for (const k of used) kernels.set(k, printKernel(p.kernels[k]!, scope));
   const symbols = new PlanSymbols(p);
   const plan = printPlan(p, api, symbols);
   const context = { program: p, api, symbols, kernels, embedded: array, align };

@@ -3,7 +3,7 @@ import { assert, InternalError, must, unreachable } from "../../src/base/assert.
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { For, Kernel, LoopExpr, Stmt, Store } from "../../src/ir/loops.ts";
-import { bodiesOf, lanesOf, nothing } from "../../src/ir/loops.ts";
+import { bodiesOf, lanesOf, nothing, seq } from "../../src/ir/loops.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { isFloat } from "../../src/ir/types.ts";
@@ -11,7 +11,7 @@ import { atom, cellName, literal, narrowRange, sum, valueType } from "./code.ts"
 import type { Home, Scope } from "./expr.ts";
 import { ExprPrinter, vectorType } from "./expr.ts";
 import { eachStmt, indexBase, indexLets, operands, sharedNodes } from "./lets.ts";
-import { type Names, quoted } from "./names.ts";
+import { identifier, type Names, quoted } from "./names.ts";
 import { anyInt, Ranges } from "./ranges.ts";
 
 /** A kernel as C: its text, and how it is called. */
@@ -21,7 +21,7 @@ export type Printed = {
   /** The cast of each argument: `const ig_f32 *`. */
   readonly paramTypes: readonly string[];
   readonly scalarTypes: readonly string[];
-  /** True when the function takes the ctx first, to spread its outermost loop over threads. */
+  /** True when the function takes the ctx first, to spread loops over threads. */
   readonly parallel: boolean;
 };
 
@@ -108,8 +108,8 @@ class KernelPrinter {
     [this.#written, this.#read] = touched(bodiesOf(kernel));
   }
 
-  /** The kernel as a function called `name`; ctx: the type of a pointer to the ctx. */
-  print(name: string, ctx: string): Printed {
+  /** The body as functions, the one that callers use called `name`; ctx: the type of a pointer to the ctx. parallel: it takes that first. */
+  print(name: string, ctx: string, parallel: boolean): Printed {
     const k = this.#kernel;
     const shared = new Set(k.mayOverlap.flat());
     const paramTypes = k.params.map((b) => `${this.#written.has(b.id) ? "" : "const "}${cellName(b.dtype)} *`);
@@ -128,22 +128,38 @@ class KernelPrinter {
       return { name: id, text: `${s.type} ${id}` };
     });
     const all = [...params, ...scalars];
-    const outer = parallelLoop(k, this.#body);
-    const part = { begin: this.#names.fresh("begin"), end: this.#names.fresh("end") };
-    const count = outer ? this.#iterations(outer.loop) : "";
-    if (outer) {
-      for (const l of outer.lets) this.#let(l.name, l.value);
-      this.#for(outer.loop, part);
-    } else this.#stmt(this.#body);
+    const made = { name, paramTypes, scalarTypes: [...scalarTypes, ...k.dims.map(() => "int32_t")], parallel };
+    const parts = partsOf(k, this.#body);
+    if (parts.every((p) => p.loop === null)) {
+      this.#stmt(this.#body);
+      const first = parallel ? [{ name: "ctx", text: `${ctx}ctx` }] : [];
+      return { ...made, text: this.#function(name, [...first, ...all]) };
+    }
+    const range = { begin: this.#names.fresh("begin"), end: this.#names.fresh("end") };
+    const pieces = parts.map((p, n): Piece => {
+      const own = pieceName(name, n);
+      const count = p.loop === null ? null : this.#iterations(p.loop);
+      for (const l of p.lets) this.#let(l.name, l.value);
+      if (p.loop === null) {
+        this.#stmt(p.body);
+        return { name: own, text: this.#function(own, all), count };
+      }
+      this.#for(p.loop, range);
+      const bounds = [range.begin, range.end].map((b) => ({ name: b, text: `int32_t ${b}` }));
+      return { name: own, text: this.#function(own, [...all, ...bounds]), count };
+    });
+    return { ...made, text: spread(name, ctx, all, pieces) };
+  }
+
+  /** A function of the lines so far. */
+  #function(name: string, params: readonly Parameter[]): string {
     const body = this.#used().join("\n");
-    const unused = all.filter((p) => !mentions(body, p.name)).map((p) => `  (void)${p.name};`);
-    const paramTexts = all.map((p) => p.text);
-    if (outer) paramTexts.push(`int32_t ${part.begin}`, `int32_t ${part.end}`);
-    const head = wrapped(`IG_KERNEL void ${name}(`, paramTexts.length > 0 ? paramTexts : ["void"], ") {", "    ");
-    const text = [head, ...unused, ...(body === "" ? [] : [body]), "}"].join("\n");
-    const made = { name, paramTypes, scalarTypes: [...scalarTypes, ...k.dims.map(() => "int32_t")] };
-    if (!outer) return { ...made, text, parallel: false };
-    return { ...made, text: `${text}\n${spread(name, ctx, all, count)}`, parallel: true };
+    this.#lines.length = 0;
+    this.#declared.clear();
+    const unused = params.filter((p) => !mentions(body, p.name)).map((p) => `  (void)${p.name};`);
+    const texts = params.length > 0 ? params.map((p) => p.text) : ["void"];
+    const head = wrapped(`IG_KERNEL void ${name}(`, texts, ") {", "    ");
+    return [head, ...unused, ...(body === "" ? [] : [body]), "}"].join("\n");
   }
 
   /** The lines without the constants that nothing uses. */
@@ -416,26 +432,32 @@ function eachExpr(body: Stmt, f: (e: LoopExpr) => void): void {
   });
 }
 
-/**
- * The outermost loop of a kernel when threads may share it: parallel, its extent known on entry, no sums in common memory; with the
- * `let`s before it, which every thread computes.
- */
-function parallelLoop(k: Kernel, body: Stmt): { readonly lets: readonly Let[]; readonly loop: For } | null {
-  const lets: Let[] = [];
-  let s = body;
-  for (; s.kind === "let"; s = s.body) {
-    if (someLoad(s.value, () => true)) return null;
-    lets.push(s);
-  }
-  if (s.kind !== "for" || s.loop !== "parallel") return null;
-  let sums = false;
-  eachStmt(s, (x) => {
-    if (x.kind === "store" && x.atomic !== undefined) sums = true;
-  });
+/** A part of a kernel that is a function of its own: a loop that threads share, with the `let`s before it, or else a statement. */
+type Part = { readonly lets: readonly Let[]; readonly loop: For | null; readonly body: Stmt };
+/** The parts of a kernel in order. A loop is shared when it is parallel, its extent known on entry, with no sums in common memory. */
+function partsOf(k: Kernel, body: Stmt): readonly Part[] {
   const outside = new Set<string>([...k.dims, ...k.scalars.map((x) => x.name)]);
   const fromParams = (e: LoopExpr): boolean =>
     e.kind === "var" ? outside.has(e.name) : e.kind !== "load" && operands(e).every(fromParams);
-  return !sums && fromParams(s.extent) ? { lets, loop: s } : null;
+  const walk = (s: Stmt, lets: readonly Let[]): readonly Part[] => {
+    if (s.kind === "seq" && s.body.length > 0) return s.body.flatMap((x) => walk(x, lets));
+    if (s.kind === "let" && !someLoad(s.value, () => true)) return walk(s.body, [...lets, s]);
+    const shared = s.kind === "for" && s.loop === "parallel" && fromParams(s.extent) && !hasSums(s);
+    return [{ lets, loop: shared ? s : null, body: s }];
+  };
+  // Statements between loops that are shared stay together.
+  return walk(body, []).reduce<Part[]>((all, p) => {
+    const last = all.at(-1);
+    if (p.loop !== null || !last || last.loop !== null || last.lets.length > 0 || p.lets.length > 0) return [...all, p];
+    return [...all.slice(0, -1), { ...p, body: seq([last.body, p.body]) }];
+  }, []);
+}
+function hasSums(body: Stmt): boolean {
+  let sums = false;
+  eachStmt(body, (x) => {
+    if (x.kind === "store" && x.atomic !== undefined) sums = true;
+  });
+  return sums;
 }
 /** Whether an expression loads from some buffer for which f holds. */
 function someLoad(e: LoopExpr, f: (b: BufferId) => boolean): boolean {
@@ -446,39 +468,35 @@ function someLoad(e: LoopExpr, f: (b: BufferId) => boolean): boolean {
   return found;
 }
 
-/** The function that callers use for a kernel whose outermost loop takes a range: all of it here, or spread over threads. */
-function spread(
-  name: string,
-  ctx: string,
-  params: readonly { readonly name: string; readonly text: string }[],
-  count: string,
-): string {
+type Parameter = { readonly name: string; readonly text: string };
+/** A part as a function; `count`: C for the iterations of its loop, of which it takes a range, or null. */
+type Piece = { readonly name: string; readonly text: string; readonly count: string | null };
+function pieceName(kernel: string, n: number): string {
+  return `${kernel}_${n + 1}`;
+}
+
+/** The function that callers use for a kernel in pieces: calls them in order, those with a range here or spread over threads. */
+function spread(name: string, ctx: string, params: readonly Parameter[], pieces: readonly Piece[]): string {
   const args = params.map((p) => p.name);
-  const fields = params.map((p) => `  ${p.text.replace("IG_RESTRICT ", "")};`);
-  return [
-    `struct ${name}_args {`,
-    ...(fields.length > 0 ? fields : ["  int none;"]),
-    "};",
-    `static void ${name}_part(void *arg, int32_t begin, int32_t end) {`,
-    `  const struct ${name}_args *args = (const struct ${name}_args *)arg;`,
-    ...(args.length > 0 ? [] : ["  (void)args;"]),
-    wrapped(`  ${name}(`, [...args.map((a) => `args->${a}`), "begin", "end"], ");", "      "),
-    "}",
-    wrapped(
-      `static void ${name}_all(`,
-      [`${ctx}ctx`, ...params.map((p) => p.text.replace("IG_RESTRICT ", ""))],
-      ") {",
-      "    ",
-    ),
-    `  const int32_t count = ${count};`,
-    "  if (ctx->parallel_for && count > 1) {",
-    wrapped(`    struct ${name}_args args = {`, args.length > 0 ? args : ["0"], "};", "        "),
-    `    ctx->parallel_for(ctx->user, count, ${name}_part, &args);`,
-    "  } else {",
-    wrapped(`    ${name}(`, [...args, "0", "count"], ");", "        "),
-    "  }",
-    "}",
-  ].join("\n");
+  const open = params.map((p) => p.text.replace("IG_RESTRICT ", ""));
+  const out = [`struct ${name}_args {`, ...(open.length > 0 ? open.map((t) => `  ${t};`) : ["  int none;"]), "};"];
+  const body: string[] = [wrapped(`  struct ${name}_args args = {`, args.length > 0 ? args : ["0"], "};", "      ")];
+  for (const p of pieces) {
+    out.push(p.text);
+    if (p.count === null) {
+      body.push(wrapped(`  ${p.name}(`, args, ");", "      "));
+      continue;
+    }
+    out.push(
+      `static void ${p.name}_range(void *arg, int32_t begin, int32_t end) {`,
+      `  const struct ${name}_args *args = (const struct ${name}_args *)arg;`,
+      ...(args.length > 0 ? [] : ["  (void)args;"]),
+      wrapped(`  ${p.name}(`, [...args.map((a) => `args->${a}`), "begin", "end"], ");", "      "),
+      "}",
+    );
+    body.push(`  ig_spread(ctx->parallel_for, ctx->user, ${p.count}, ${p.name}_range, &args);`);
+  }
+  return [...out, wrapped(`static void ${name}(`, [`${ctx}ctx`, ...open], ") {", "    "), ...body, "}"].join("\n");
 }
 
 /** What all kernels of a file share: its identifiers and tables, the type of a pointer to the ctx, and the rounding of products. */
@@ -488,12 +506,23 @@ export type FileScope = {
   readonly ctx: string;
   readonly strict: boolean;
 };
-/** A kernel as a C function called `name`; in the vectors that the C compiler picks, where it has several bodies. */
-export function printKernel(kernel: Kernel, name: string, file: FileScope): Printed {
-  const print = (body: Stmt): Printed =>
-    new KernelPrinter(kernel, body, file.names, file.tables, file.strict).print(name, file.ctx);
-  const own = print(kernel.body);
-  const others = (kernel.variants ?? []).map(({ lanes, body }) => ({ lanes, text: print(body).text }));
+/** A kernel as a C function; in the vectors that the C compiler picks, where it has several bodies. */
+export function printKernel(kernel: Kernel, file: FileScope): Printed {
+  // Builtins have plain names, kernels never: k07_conv.
+  const plain = identifier(kernel.name);
+  const bodies = bodiesOf(kernel);
+  const parts = bodies.map((b) => partsOf(kernel, b));
+  const parallel = parts.some((list) => list.some((p) => p.loop !== null));
+  const suffixes = Array.from({ length: Math.max(...parts.map((x) => x.length)) }, (_, n) => pieceName("", n));
+  const name = file.names.fresh(/^k\d/.test(plain) ? plain : `k_${plain}`, [
+    "_args",
+    ...suffixes.flatMap((x) => [x, `${x}_range`]),
+  ]);
+  const printed = bodies.map((body) =>
+    new KernelPrinter(kernel, body, file.names, file.tables, file.strict).print(name, file.ctx, parallel),
+  );
+  const own = printed[0]!;
+  const others = (kernel.variants ?? []).map(({ lanes }, n) => ({ lanes, text: printed[n + 1]!.text }));
   const comment = `/* ${quoted(kernel.name).slice(1, -1)}: ${kernel.params.map(described).join(", ")} */`;
   return { ...own, text: `${comment}\n${byLanes(own.text, others)}` };
 }

@@ -64,7 +64,7 @@ class BodyPrinter {
       "swap",
       "trip",
       "value",
-      ...[...c.kernels.values()].flatMap((k) => [k.name, `${k.name}_all`]),
+      ...[...c.kernels.values()].map((k) => k.name),
       ...(c.embedded === null ? [] : [c.embedded]),
     ]);
   }
@@ -344,7 +344,7 @@ class BodyPrinter {
         : castTo(k.scalarTypes[n]!, this.#dim(d)).s;
     });
     const all = [...(k.parallel ? ["ctx"] : []), ...args, ...numbers];
-    this.#line(wrapped(`${k.name}${k.parallel ? "_all" : ""}(`, all, ");", "    "));
+    this.#line(wrapped(`${k.name}(`, all, ");", "    "));
   }
 
   #bind(a: Extract<Action<Call>, { kind: "dim" }>): void {

@@ -164,6 +164,33 @@ conv("SAME_LOWER", [1, 3, "H", "W"], [5, 3, 2, 4], { auto_pad: "SAME_LOWER" }, [
   { H: 3, W: 17 },
 ]);
 conv("of a large kernel", [1, 1, "H", 1], [4, 1, 7, 1], { pads: [3, 0, 3, 0] }, [{ H: 1 }, { H: 17 }]);
+// Wide enough for Winograd's tiles: whole ones, and those that hang over an edge.
+for (const [h, w] of [
+  [8, 8],
+  [7, 9],
+  [4, 13],
+  [3, 6],
+] as const)
+  spec(
+    `Conv 3x3 of ${h}x${w}, many channels`,
+    (b) => {
+      const x = b.input(["N", 32, h, w]);
+      const y = b.op("Conv", [x, b.constant([48, 32, 3, 3]), b.constant([48])], { pads: [1, 1, 1, 1] });
+      const z = b.op("Relu", [b.op("Add", [y, b.input(["N", 48, h, w])])]);
+      b.output(b.op("Conv", [z, b.constant([32, 48, 3, 3])], { pads: [1, 0, 0, 1] }));
+    },
+    [{ N: 1 }, { N: 2 }],
+  );
+spec(
+  "Convs 3x3 that share weights and an input, many channels",
+  (b) => {
+    const w = b.constant([32, 32, 3, 3]);
+    const x = b.op("Relu", [b.op("Conv", [b.input([1, 3, 12, 10]), b.constant([32, 3, 1, 1])])]);
+    const y = b.op("Conv", [x, w], { pads: [1, 1, 1, 1] });
+    b.output(b.op("Concat", [b.op("Conv", [x, w]), b.op("Conv", [y, w])], { axis: 1 }));
+  },
+  [{}],
+);
 spec(
   "ConvTranspose",
   (b) =>

@@ -8,6 +8,7 @@ import { markSafe } from "../../passes/te/safe.ts";
 import { chooseStorage, resolveStorage } from "../../passes/te/storage.ts";
 import { toTe } from "../../passes/te/to-te.ts";
 import { widen } from "../../passes/te/widen.ts";
+import { winograd } from "../../passes/te/winograd.ts";
 import type { Graph } from "../../src/ir/graph.ts";
 import type { Stmt } from "../../src/ir/loops.ts";
 import type { Program } from "../../src/ir/program.ts";
@@ -45,6 +46,10 @@ export function lower(g: Graph, v: Variant, used: Set<string> = new Set(), fallb
   const { info } = v;
   let te = inline(toTe(expand(g)));
   verifyTe(te);
+  if (!v.strict) {
+    te = winograd(te, info);
+    verifyTe(te);
+  }
   te = chooseStorage(te, info);
   verifyTe(te);
   if (!info.gpu) te = group(markSafe(te));
