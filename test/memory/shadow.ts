@@ -4,7 +4,7 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
-import type { Kernel } from "../../src/ir/loops.ts";
+import { bodiesOf, type Stmt } from "../../src/ir/loops.ts";
 import type { Action, Call, Program, Region } from "../../src/ir/program.ts";
 import { exprsOf, visitActions, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
@@ -13,9 +13,9 @@ import { elementBytes } from "../../src/ir/types.ts";
 import type { Random } from "../schedule/build.ts";
 
 type Usage = { readonly reads: ReadonlySet<BufferId>; readonly writes: ReadonlySet<BufferId> };
-function usageOf(k: Kernel): Usage {
+function usageOf(body: Stmt): Usage {
   const [reads, writes] = [new Set<BufferId>(), new Set<BufferId>()];
-  visitStmt(k.body, (s) => {
+  visitStmt(body, (s) => {
     if (s.kind === "store") writes.add(s.buffer);
     for (const e of exprsOf(s))
       visitExpr(e, (x) => {
@@ -28,7 +28,7 @@ function usageOf(k: Kernel): Usage {
 /** Bytes from `start` to `end` of a region. */
 export type Range = { readonly region: Region; readonly start: number; readonly end: number };
 
-/** A program at one binding of its symbols. */
+/** A program at one binding of its symbols, with vectors of one of the widths that its kernels have. */
 export class Shadow {
   readonly problems: string[] = [];
   /** Bytes of the arena that one call needs at least. */
@@ -50,7 +50,8 @@ export class Shadow {
     this.target = target;
     this.random = random;
     this.values = new Map(bound);
-    this.usages = p.kernels.map(usageOf);
+    const width = random.below(Math.max(1, ...p.kernels.map((k) => bodiesOf(k).length)));
+    this.usages = p.kernels.map((k) => usageOf(bodiesOf(k)[width] ?? k.body));
     for (const l of p.plan.lets) this.values.set(l.id, this.eval(l.value));
     this.owner = new Int32Array(this.size("arena") / target.align).fill(-1);
   }
@@ -90,10 +91,9 @@ export class Shadow {
     if (last >= size) this.problems.push(`${b.name} has an element ${last} of "${at.name}", which has ${size}`);
   }
 
-  /** One inference. */
+  /** The load and one inference. */
   run(): void {
-    for (const x of this.p.inputs) this.write(this.root(x.buffer));
-    visitActions(this.p.run, (a) => {
+    visitActions([...this.p.init, ...this.p.run], (a) => {
       if (a.kind !== "call") return;
       const { params } = this.p.kernels[a.call.kernel]!;
       const { writes } = this.usages[a.call.kernel]!;
@@ -101,6 +101,9 @@ export class Shadow {
         if (writes.has(params[k]!.id)) this.writers.set(id, (this.writers.get(id) ?? 0) + 1);
       });
     });
+    this.actions(this.p.init);
+    this.owner.fill(-1);
+    for (const x of this.p.inputs) this.write(this.root(x.buffer));
     this.actions(this.p.run);
     for (const x of this.p.outputs) this.read(this.root(x.buffer), "the caller");
   }
@@ -147,7 +150,9 @@ export class Shadow {
     params.forEach((x, k) => {
       if (writes.has(x.id)) this.write(roots[k]!);
     });
-    for (const id of roots) this.read(id, `${name}, which writes over it`);
+    params.forEach((x, k) => {
+      if (reads.has(x.id) || writes.has(x.id)) this.read(roots[k]!, `${name}, which writes over it`);
+    });
     const bytes = [...new Set(roots)].map((id) => this.place(id)).filter((r) => r?.region === "arena");
     this.needed = Math.max(
       this.needed,
