@@ -13,8 +13,8 @@ type Glue = {
   readonly inputs: readonly string[];
   readonly load: readonly string[];
   readonly run: readonly string[];
-  /** The first output: its C type, what points at it, and the number of its elements. */
-  readonly first: { readonly type: string; readonly at: string; readonly count: string };
+  /** The outputs: their C types, what points at them, and the numbers of their elements. */
+  readonly outputs: readonly { readonly type: string; readonly at: string; readonly count: string }[];
 };
 
 /** The file in which the program finds its i-th input. */
@@ -64,10 +64,9 @@ static void run(void) {
 ${indent(g.run)}
 }
 static double check(void) {
-  const ${g.first.type} *values = (const ${g.first.type} *)${g.first.at};
-  size_t n = ${g.first.count}, i;
   double sum = 0;
-  for (i = 0; i < n; i++) sum += fabs((double)values[i]);
+  size_t i;
+${g.outputs.map((o) => `  for (i = 0; i < ${o.count}; i++) sum += fabs((double)((const ${o.type} *)${o.at})[i]);`).join("\n")}
   return sum;
 }
 
@@ -116,7 +115,6 @@ export function ourMain(
     const dims = f.buffer.shape.map((d, a) => String(D.known(d) ?? `(size_t)out.${f.dims}[${a}]`));
     return ["(size_t)1", ...dims].join(" * ");
   };
-  const first = api.outputs[0]!;
   const text = mainText({
     head: '#include "model.h"\nstatic model_ctx ctx;\nstatic model_in in;\nstatic model_out out;',
     inputs: api.inputs.flatMap((f, i) => {
@@ -141,19 +139,19 @@ export function ourMain(
     ],
     run: [
       "status = model_run(&ctx, &in, &out);",
-      // The heap shows what it needs as it goes.
+      // The heap shows what it needs as it goes: more than that at once, or it would go on in small steps.
       ...(api.usesHeap
         ? [
             "while (status == MODEL_ERR_ARENA && out.arena_needed > ctx.arena_bytes) {",
             "  free(ctx.arena);",
-            "  ctx.arena_bytes = out.arena_needed;",
+            "  ctx.arena_bytes = 2 * out.arena_needed;",
             "  ctx.arena = allocate(ctx.arena_bytes);",
             "  status = model_run(&ctx, &in, &out);",
             "}",
           ]
         : []),
     ],
-    first: { type: first.type, at: `out.${first.name}`, count: sizeOf(first) },
+    outputs: api.outputs.map((f) => ({ type: f.type, at: `out.${f.name}`, count: sizeOf(f) })),
   });
   return { text, inputs: api.inputs.map((f) => f.port) };
 }
@@ -168,7 +166,6 @@ export function emxMain(code: string): string {
     const dims = [...m[4]!.matchAll(/\d+/g)].map(Number);
     return { input: m[1] !== undefined, type: m[2]!, count: dims.reduce((a, b) => a * b, 1) };
   });
-  const first = params.findIndex((p) => !p.input);
   return mainText({
     head: `void model(${signature});\n_Bool model_load(const char *path);\nstatic void *p[${params.length}];`,
     inputs: params.map(({ input, type, count }, i) =>
@@ -178,6 +175,8 @@ export function emxMain(code: string): string {
     ),
     load: code.includes("_Bool model_load(") ? ['status = !model_load("model.bin");'] : [],
     run: [`model(${params.map((_, i) => `p[${i}]`).join(", ")});`],
-    first: { type: params[first]!.type, at: `p[${first}]`, count: String(params[first]!.count) },
+    outputs: params.flatMap(({ input, type, count }, i) =>
+      input ? [] : [{ type, at: `p[${i}]`, count: String(count) }],
+    ),
   });
 }

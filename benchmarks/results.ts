@@ -25,7 +25,7 @@ export type Start = {
   readonly firstMs: number;
   /** The largest resident set of the whole process up to then; absent where the system does not tell. */
   readonly peakBytes?: number;
-  /** The sum of magnitudes of the first output, null where it is no number. */
+  /** The sum of magnitudes of all outputs, null where it is no number. */
   readonly check: number | null;
 };
 /** What became of one contender in one case. */

@@ -19,6 +19,6 @@ await serve(async () => {
   const model = await artifact.load();
   return {
     run: () => model.runSync(given),
-    first: (outputs) => Object.values(outputs as Record<string, Value>)[0]!.data,
+    outputs: (result) => Object.values(result as Record<string, Value>).map((v) => v.data),
   };
 });

@@ -12,6 +12,6 @@ await serve(async () => {
   return {
     version: session.version,
     run: () => session.run(feed),
-    first: (outputs) => Object.values(outputs as Record<string, { data: Float32Array }>)[0]!.data,
+    outputs: (result) => Object.values(result as Record<string, { data: Float32Array }>).map((v) => v.data),
   };
 });

@@ -127,10 +127,10 @@ def serve(load, model, npz):
     before = now()
     version, run = load(model, inputs)
     loaded = now()
-    first = np.asarray(run()[0])
+    outputs = run()
     ended = now()
-    check = float(np.abs(first.astype(np.float64)).sum()) if first.dtype.kind in "fiub" else None
-    check = check if check is None or np.isfinite(check) else None
+    check = sum(float(np.abs(x.astype(np.float64)).sum()) for x in map(np.asarray, outputs) if x.dtype.kind in "fiub")
+    check = check if np.isfinite(check) else None
     say({"version": version, "loadMs": (loaded - before) * 1e3, "firstMs": (ended - loaded) * 1e3, "check": check})
     for line in sys.stdin:
         limit = float(line) / 1e3
@@ -160,4 +160,4 @@ try:
         order = builds[name](model, arrays(npz), *rest)
         say({"compileMs": (time.perf_counter() - before) * 1e3, "inputs": order})
 except Exception as e:
-    say({"error": f"{type(e).__name__}: {e}"})
+    say({"error": f"{type(e).__name__}: {' '.join(str(e).split())}"})

@@ -8,8 +8,8 @@ import { inProcess } from "../../src/run/rounds.ts";
 export type Session = {
   readonly version?: string;
   readonly run: () => unknown;
-  /** The elements of the first output of what `run` returned. */
-  readonly first: (result: unknown) => ArrayLike<number | bigint>;
+  /** The elements of the outputs that `run` returned. */
+  readonly outputs: (result: unknown) => readonly ArrayLike<number | bigint>[];
 };
 
 /** The inputs `in_<name>` of an npz by their names, `|` for `/`. */
@@ -31,7 +31,7 @@ export async function serve(load: () => Promise<Session>): Promise<void> {
     const loaded = performance.now();
     const result = await session.run();
     const [loadMs, firstMs] = [loaded - before, performance.now() - loaded];
-    say({ version: session.version, loadMs, firstMs, check: sum(session.first(result)) });
+    say({ version: session.version, loadMs, firstMs, check: sum(session.outputs(result)) });
     const { round } = inProcess([null], () => session.run());
     for await (const line of createInterface({ input: process.stdin })) say({ times: await round(Number(line)) });
   } catch (e) {
@@ -40,8 +40,8 @@ export async function serve(load: () => Promise<Session>): Promise<void> {
   process.exit();
 }
 /** null in place of NaN and infinities, which JSON does not have. */
-function sum(data: ArrayLike<number | bigint>): number | null {
+function sum(arrays: readonly ArrayLike<number | bigint>[]): number | null {
   let total = 0;
-  for (let i = 0; i < data.length; i++) total += Math.abs(Number(data[i]));
+  for (const data of arrays) for (let i = 0; i < data.length; i++) total += Math.abs(Number(data[i]));
   return Number.isFinite(total) ? total : null;
 }

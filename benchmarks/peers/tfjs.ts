@@ -79,6 +79,6 @@ await serve(async () => {
       output.dispose();
       return data;
     },
-    first: (data) => data as Float32Array,
+    outputs: (data) => [data as Float32Array],
   };
 });
