@@ -6,7 +6,7 @@ import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant, ofDim, toDim } from "../../src/ir/expr.ts";
 import type { For, LoopExpr, Stmt } from "../../src/ir/loops.ts";
-import { exprsOf, mapExpr, mapStmt, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
+import { mapExpr, mapStmt, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
 
 /** Work, about in instructions, from which on threads gain more than waking them costs: some five microseconds of one. */

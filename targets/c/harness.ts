@@ -13,7 +13,8 @@ import type { Program } from "../../src/ir/program.ts";
 import type { Tensor } from "../../src/ir/types.ts";
 import { countOf, elementBytes } from "../../src/ir/types.ts";
 import type { Field, Interface } from "./interface.ts";
-import { hasShapes, interfaceOf, minArenaBytes } from "./interface.ts";
+import { hasShapes, interfaceOf, minArenaBytes, threadsFile } from "./interface.ts";
+import { runtimeText } from "./prelude.ts";
 
 /** One inference: inputs by their names in the model. */
 export type CRun = { readonly inputs: Readonly<Record<string, Tensor>>; readonly seed?: number };
@@ -32,6 +33,8 @@ export type CBuild = {
   readonly flags?: readonly string[];
   /** Call parallel loops in pieces, the last piece first. */
   readonly split?: boolean;
+  /** Run on a pool of so many threads. */
+  readonly threads?: number;
 };
 export type CBench = { readonly medianMs: number; readonly minMs: number; readonly runs: number };
 
@@ -121,7 +124,7 @@ function inputOf(run: CRun, f: Field): Tensor {
 }
 
 /** The function that prepares a ctx and does all runs of a case. */
-function caseFunction(c: CCase, index: number, api: Interface, split: boolean, bench: boolean): string {
+function caseFunction(c: CCase, index: number, api: Interface, build: CBuild, bench: boolean): string {
   const { name, upper } = api;
   const weightsFile = c.files.some((f) => f.role === "weights");
   const fixedArena = api.arena === null ? null : Math.max(api.arena, minArenaBytes);
@@ -132,7 +135,8 @@ function caseFunction(c: CCase, index: number, api: Interface, split: boolean, b
     "  memset(&ctx, 0, sizeof ctx);",
     "  ctx.struct_size = sizeof ctx;",
   ];
-  if (split) lines.push("  ctx.parallel_for = in_pieces;");
+  if (build.split) lines.push("  ctx.parallel_for = in_pieces;");
+  if (build.threads) lines.push("  ctx.parallel_for = ingot_threads_for;", "  ctx.user = &pool;");
   if (weightsFile) lines.push(`  ctx.weights = read_file("${c.name}.weights", ${upper}_WEIGHTS_BYTES);`);
   if (api.prepared > 0) lines.push(`  ctx.prepared = allocate(${upper}_PREPARED_BYTES);`);
   c.runs.forEach((run, r) => {
@@ -225,6 +229,7 @@ function benchLines(name: string, runs: number): string[] {
 
 /** Writes all files of the cases and of their runs into a folder. */
 async function writeCases(folder: string, cases: readonly CCase[]): Promise<Interface[]> {
+  await writeFile(join(folder, threadsFile), runtimeText("threads.h"));
   const apis = cases.map((c) => interfaceOf(c.program, c.name));
   for (const [at, c] of cases.entries()) {
     for (const f of c.files) await writeFile(join(folder, f.path), f.bytes);
@@ -249,25 +254,30 @@ function mainText(
   build: CBuild,
   bench: boolean,
 ): string {
-  const split = build.split ?? false;
+  const threads = build.threads ?? 0;
+  const started = threads > 0 ? [`  if (ingot_threads_start(&pool, ${threads}) != ${threads}) return 71;`] : [];
   return [
     "#define _POSIX_C_SOURCE 199309L",
     ...which.map((i) => `#include "${cases[i]!.name}.h"`),
     common,
-    ...(split ? [splitter] : []),
+    ...(build.split ? [splitter] : []),
+    ...(threads > 0 ? [`#include "${threadsFile}"`, "static ingot_threads pool;"] : []),
     ...(bench ? [timer] : []),
-    ...which.map((i) => caseFunction(cases[i]!, i, apis[i]!, split, bench)),
+    ...which.map((i) => caseFunction(cases[i]!, i, apis[i]!, build, bench)),
     ...(bench
       ? [
           "int main(void) {",
           "  double ms;",
+          ...started,
           `  while (scanf("%lf", &ms) == 1) { ${which.map((i) => `case_${i}(ms);`).join(" ")} }`,
         ]
       : [
           "int main(int argc, char **argv) {",
           "  int only = argc > 1 ? atoi(argv[1]) : -1;",
+          ...started,
           ...which.map((i) => `  if (only == -1 || only == ${i}) case_${i}();`),
         ]),
+    ...(threads > 0 ? ["  ingot_threads_stop(&pool);"] : []),
     "  return 0;",
     "}",
     "",
@@ -280,7 +290,11 @@ async function buildIn(folder: string, cases: readonly CCase[], build: CBuild, b
   const apis = await writeCases(folder, cases);
   await writeFile(join(folder, "main.c"), mainText(cases, apis, [...cases.keys()], build, bench));
   const flags = build.flags ?? ["-std=c11", "-O2"];
-  const made = await execute(cc, [...flags, "-o", "model", "main.c", ...cases.flatMap(sourcesOf), "-lm"], folder);
+  const made = await execute(
+    cc,
+    [...flags, "-o", "model", "main.c", ...cases.flatMap(sourcesOf), "-lm", "-pthread"],
+    folder,
+  );
   if (made === null) throw new UnavailableError(`the C compiler ${cc} does not run`);
   if (made.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${made.stderr.slice(0, 8000)}`);
   return apis;
@@ -365,7 +379,10 @@ export async function runEach(
     const objects = cases.map((c) => sourcesOf(c).map((f) => f.replace(/\.c$/, ".o")));
     const compiled = [...cases.keys()].filter((i) => objects[i]!.every((o) => existsSync(join(folder, o))));
     await writeFile(join(folder, "main.c"), mainText(cases, apis, compiled, build, false));
-    const linked = must(await compile(["-o", "model", "main.c", ...compiled.flatMap((i) => objects[i]!), "-lm"]), cc);
+    const linked = must(
+      await compile(["-o", "model", "main.c", ...compiled.flatMap((i) => objects[i]!), "-lm", "-pthread"]),
+      cc,
+    );
     if (linked.code !== 0) throw new InternalError(`${cc} ${flags.join(" ")} fails:\n${linked.stderr.slice(0, 8000)}`);
     for (const [i, c] of cases.entries()) {
       if (!compiled.includes(i)) {

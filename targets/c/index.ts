@@ -1,14 +1,14 @@
-// The C target: NAME.c, NAME.h and, with weights beside, NAME.weights. C11 that is C++ as well; no allocation, no I/O, no state.
+// The C target: NAME.c, NAME.h and, with weights beside, NAME.weights; ingot_threads.h where threads may share loops. C11 that is C++ as well; no allocation, no I/O, no state.
 import type { OutputFile } from "../../src/ir/artifact.ts";
 import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { Action, Call, Program } from "../../src/ir/program.ts";
 import type { EmitOptions, Emitted, Target, TargetInfo, Vectors } from "../../src/ir/target.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { weightsBlob } from "../loader/weights.ts";
-import { interfaceOf, printHeader } from "./interface.ts";
+import { interfaceOf, printHeader, threadsFile } from "./interface.ts";
 import { Names, quoted } from "./names.ts";
 import { PlanSymbols, printPlan } from "./plan.ts";
-import { preludeFor } from "./prelude.ts";
+import { preludeFor, runtimeText } from "./prelude.ts";
 import type { Printed } from "./print.ts";
 import { printKernel, Tables } from "./print.ts";
 import { printBody } from "./run.ts";
@@ -96,7 +96,7 @@ const firstLines = `/* Whether a product and a sum are fused stands in the text:
 function printSource(
   p: Program,
   options: EmitOptions,
-): { source: string; header: string; weights: Uint8Array; embedded: number } {
+): { source: string; header: string; weights: Uint8Array; embedded: number; parallel: boolean } {
   const api = interfaceOf(p, options.name);
   const weights = weightsBlob(p);
   const embed = options.weights === "embed" && weights.length > 0;
@@ -138,12 +138,13 @@ function printSource(
     header: printHeader(api, options.weights, hasInit, options.name),
     weights,
     embedded: literal.length,
+    parallel: [...kernels.values()].some((k) => k.parallel),
   };
 }
 
 /** Emits C for a program whose plan keeps inputs and outputs in the caller's memory (ioInArena false). */
 async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
-  const { source, header, weights, embedded } = printSource(p, options);
+  const { source, header, weights, embedded, parallel } = printSource(p, options);
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
   const files: OutputFile[] = [
     {
@@ -156,6 +157,7 @@ async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
   ];
   if (options.weights === "file" && weights.length > 0)
     files.push({ path: `${options.name}.weights`, bytes: weights, role: "weights" });
+  if (parallel) files.push({ path: threadsFile, bytes: encode(runtimeText("threads.h")), role: "loader" });
   return { files };
 }
 

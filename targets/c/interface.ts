@@ -76,6 +76,8 @@ export function interfaceOf(p: Program, name: string): Interface {
   };
 }
 
+/** A parallel_for of POSIX threads, the same for all models. */
+export const threadsFile = "ingot_threads.h";
 /** What an arena is at least, so that it may be declared as an array. */
 export const minArenaBytes = 64;
 
@@ -143,7 +145,8 @@ export function printHeader(i: Interface, weights: "embed" | "file", hasInit: bo
     i.prepared > 0
       ? `  void *prepared; /* ${upper}_PREPARED_BYTES, filled by ${name}_init, then only read; aligned as the arena */`
       : "  void *prepared; /* not used by this model */",
-    "  /* NULL, or: calls body(arg, begin, end) for ranges that cover 0..count once, on any threads, and returns when all have. */",
+    "  /* NULL, or: calls body(arg, begin, end) for ranges that cover 0..count once, on any threads, and returns when all have.",
+    `     ${threadsFile} has one. */`,
     "  void (*parallel_for)(void *user, int32_t count, void (*body)(void *arg, int32_t begin, int32_t end), void *arg);",
     "  void *user; /* for parallel_for */",
     "  uint32_t seed; /* of random numbers */",

@@ -8,14 +8,15 @@ import { vectorPart } from "./vectors.ts";
 
 type Paragraph = { readonly text: string; readonly defines: readonly string[] };
 
-function readPrelude(): string {
+/** The text of a file of runtime/c. */
+export function runtimeText(name: "prelude.h" | "threads.h"): string {
   // targets/c in a checkout, dist/targets/c in the package: runtime/c stands at the root of both.
   const here = dirname(fileURLToPath(import.meta.url));
   for (const root of ["../..", "../../.."]) {
-    const file = join(here, root, "runtime/c/prelude.h");
+    const file = join(here, root, "runtime/c", name);
     if (existsSync(file)) return readFileSync(file, "utf8");
   }
-  throw new InternalError("runtime/c/prelude.h is missing");
+  throw new InternalError(`runtime/c/${name} is missing`);
 }
 
 function parse(text: string): Paragraph[] {
@@ -35,7 +36,7 @@ const namesIn = (text: string): string[] => text.match(/\b(?:ig|IG)_\w+/g) ?? []
 
 /** The definitions, in order, of every `ig_` and `IG_` name that `code` uses, directly or through one another. */
 export function preludeFor(code: string): string {
-  paragraphs ??= parse(readPrelude());
+  paragraphs ??= parse(runtimeText("prelude.h"));
   const byName = new Map(paragraphs.flatMap((p) => p.defines.map((d) => [d, p] as const)));
   const wanted = new Set<Paragraph>();
   const vectors = new Map<string, VectorPart>();

@@ -446,11 +446,14 @@ function partsOf(k: Kernel, body: Stmt): readonly Part[] {
     return [{ lets, loop: shared ? s : null, body: s }];
   };
   // Statements between loops that are shared stay together.
-  return walk(body, []).reduce<Part[]>((all, p) => {
-    const last = all.at(-1);
-    if (p.loop !== null || !last || last.loop !== null || last.lets.length > 0 || p.lets.length > 0) return [...all, p];
-    return [...all.slice(0, -1), { ...p, body: seq([last.body, p.body]) }];
-  }, []);
+  const parts: Part[] = [];
+  for (const p of walk(body, [])) {
+    const last = parts.at(-1);
+    const joined = last && [last, p].every((x) => x.loop === null && x.lets.length === 0);
+    if (joined) parts[parts.length - 1] = { ...p, body: seq([last.body, p.body]) };
+    else parts.push(p);
+  }
+  return parts;
 }
 function hasSums(body: Stmt): boolean {
   let sums = false;

@@ -277,7 +277,9 @@ describe("one program", () => {
     await check([parallelProgram()], { flags, split: true });
     const { files } = await caseOf(parallelProgram(), "odd name-1");
     expect(text(files, ".h")).toContain('const int32_t *class_v; /* "class": i32[batch.size] */');
-    expect(text(files, ".c")).toContain("ctx->parallel_for(ctx->user, count, k_int_v_part, &args)");
+    expect(text(files, ".c")).toContain(
+      "ctx->user, (int32_t)(((int64_t)(batch_size) + 1) / 2), k_int_v_1_range, &args)",
+    );
   });
 
   test.skipIf(!need("clang"))("an expression nested deeper than compilers take brackets", async () => {
