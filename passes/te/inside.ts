@@ -3,7 +3,7 @@ import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
-import { binary, type Const, ofDim, toDim, v } from "../../src/ir/expr.ts";
+import { binary, type Const, constant, ofDim, toDim, v } from "../../src/ir/expr.ts";
 import { type Kernel, type LoopExpr, type Stmt, seq } from "../../src/ir/loops.ts";
 import { accesses, substituteVars } from "../../src/ir/rewrite.ts";
 import { axisRanges, Simplifier } from "../../src/ir/simplify.ts";
@@ -26,7 +26,9 @@ export function placeInside(p: TeProgram): TeProgram {
   const buffers = new Map(p.buffers);
   const dropped = new Set<Stage>();
   /** Frames to fill after the action that writes the interior. */
-  const frames = new Map<TeAction, { pad: Pad; action: TeAction }[]>();
+  const frames = new Map<TeAction, TeAction[]>();
+  const padAction = new Map<Pad, TeAction>();
+  let next = Math.max(-1, ...p.buffers.keys()) + 1;
   const walk = (list: readonly TeAction[]): void => {
     const producer = new Map<BufferId, TeAction>();
     const pads: Pad[] = [];
@@ -48,7 +50,10 @@ export function placeInside(p: TeProgram): TeProgram {
           dropped.add(stage);
         }
         const pad = padOf(stage, buffers, ranges);
-        if (pad) pads.push(pad);
+        if (pad) {
+          pads.push(pad);
+          padAction.set(pad, a);
+        }
       }
       // A buffer that is written in parts is there after the last of them.
       if (a.kind === "call")
@@ -60,21 +65,28 @@ export function placeInside(p: TeProgram): TeProgram {
     const bySource = new Map<BufferId, Pad[]>();
     for (const pad of pads) bySource.set(pad.from, [...(bySource.get(pad.from) ?? []), pad]);
     for (const [from, group] of bySource) {
-      if (!movable(from, producer)) continue;
+      const moves = movable(from, producer);
       const covered = (x: Pad): number => group.filter((y) => covers(x, y, buffers, ranges)).length;
       const widest = group.reduce((x, y) => (covered(y) > covered(x) ? y : x));
       if (buffers.get(widest.to)!.scope !== "arena" || buffers.get(widest.to)!.inside || facts.mutable.has(widest.to))
         continue;
-      buffers.set(from, {
-        ...buffers.get(from)!,
-        inside: { of: widest.to, offset: widest.before, step: widest.before.map(() => D.one) },
-      });
+      const interior = { of: widest.to, offset: widest.before, step: widest.before.map(() => D.one) };
       dropped.add(widest.stage);
-      const at = producer.get(from)!;
-      frames.set(at, [...(frames.get(at) ?? []), { pad: widest, action: frame(widest, buffers) }]);
+      if (moves) {
+        buffers.set(from, { ...buffers.get(from)!, inside: interior });
+        const at = producer.get(from)!;
+        frames.set(at, [...(frames.get(at) ?? []), frame(widest, buffers)]);
+      } else {
+        // Copied without a test for each element.
+        const { storage: _, ...like } = buffers.get(from)!;
+        const part: Buffer = { ...like, id: next++ as BufferId, scope: "arena", storage: null, inside: interior };
+        buffers.set(part.id, part);
+        frames.set(padAction.get(widest)!, [copyStage(widest, part), frame(widest, buffers)]);
+      }
       for (const y of group) {
         if (
           y === widest ||
+          (!moves && group.indexOf(y) < group.indexOf(widest)) ||
           !covers(widest, y, buffers, ranges) ||
           buffers.get(y.to)!.inside ||
           buffers.get(y.to)!.scope !== "arena"
@@ -102,13 +114,22 @@ export function placeInside(p: TeProgram): TeProgram {
   if (dropped.size === 0) return p;
   const rebuild = (list: readonly TeAction[]): TeAction[] =>
     list.flatMap((a): TeAction[] => {
-      const after = (frames.get(a) ?? []).map((f) => f.action);
+      const after = frames.get(a) ?? [];
       if (a.kind === "loop") return [{ ...a, body: rebuild(a.body) }, ...after];
       if (a.kind === "if") return [{ ...a, then: rebuild(a.then), otherwise: rebuild(a.otherwise) }, ...after];
       if (a.kind === "call" && a.call.kind === "group" && a.call.group.stages.some((s) => dropped.has(s))) return after;
       return [a, ...after];
     });
   return { ...p, buffers, actions: rebuild(p.actions) };
+}
+
+/** The pad's stage as a copy into the interior. */
+function copyStage(p: Pad, interior: Buffer): TeAction {
+  const axes = interior.shape.map((extent, k) => ({ ...p.stage.axes[k]!, extent }));
+  const index = axes.map((a): TeExpr => (a.extent === D.one ? constant("i32", 0) : v(a.name)));
+  const body: TeExpr = { kind: "load", dtype: interior.dtype, buffer: p.from, index };
+  const stage: Stage = { ...p.stage, name: "Pad", axes, outs: [{ buffer: interior.id, body }] };
+  return { kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } };
 }
 
 /** The buffer that a stage copies, element by element, into a part of another; or null. */

@@ -74,7 +74,7 @@ export function layoutOrders(
         if (ks[0]) vote(c.a.load.buffer, ks[0].dim, weight);
         const n = [...c.n].sort((x, y) => size(y.extent) - size(x.extent))[0]!;
         vote(o.buffer, s.axes.indexOf(n), weight);
-      } else windowVote(s, o.body, weight, vote);
+      } else windowVote(s, o.body, weight, fixed, vote);
     }
   });
   for (const v of pending) {
@@ -111,17 +111,27 @@ function sameElement(l: Extract<TeExpr, { kind: "load" }>, s: Stage): boolean {
     return !s.axes.some((a) => D.symbolsOf(rest).has(a.name as never));
   });
 }
-/** A window over some axes: the largest axis that it does not touch wants to be innermost. */
+/**
+ * A window over some axes: the largest axis that it does not touch wants to be innermost. But where it writes into an order that is fixed,
+ * the axis that is innermost there, if the window moves along it element by element.
+ */
 function windowVote(
   s: Stage,
   r: Reduce,
   weight: number,
+  fixed: (id: BufferId) => boolean,
   vote: (id: BufferId, dim: number, weight: number) => void,
 ): void {
   const reduced = new Set(r.axes.filter((a) => a.extent !== D.one).map((a) => a.name));
   const out = s.outs[0]!.buffer;
+  const last = s.axes[s.axes.length - 1];
   for (const l of loadsOf(r.update[0]!)) {
     if (l.index.length !== s.axes.length) continue;
+    const along = last && toDim(l.index[l.index.length - 1]!);
+    if (along && fixed(out) && size(last.extent) >= 8 && moves(along, last.name)) {
+      vote(l.buffer, l.index.length - 1, weight);
+      continue;
+    }
     const touched = l.index.filter((i) => {
       const d = toDim(i);
       return d !== null && [...D.symbolsOf(d)].some((x) => reduced.has(x));
@@ -140,6 +150,10 @@ function windowVote(
   }
 }
 
+/** True when d is the axis and something without it. */
+function moves(d: D.Dim, axis: string): boolean {
+  return !D.symbolsOf(D.sub(d, D.sym(axis))).has(axis as never);
+}
 /** Several outputs from one tile: the largest axis that is no part of the tile, neither of what is read nor written, wants to be innermost. */
 function tileVote(
   s: Stage,
