@@ -65,7 +65,7 @@ function write(o: Options, cases: readonly CaseResult[], peaks: Results["peaks"]
   const peers = Object.fromEntries([...contenders].flatMap(([name, m]) => (name === m.side ? [] : [[name, m.side]])));
   const results: Results = { machine: thisMachine(), seconds: o.seconds, peaks, peers, cases };
   mkdirSync(join(folder, "plots"), { recursive: true });
-  writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
   for (const [path, text] of report(results)) writeFileSync(join(folder, path), text);
 }
 
