@@ -5,10 +5,19 @@ import { type Float, pow2, scale, signBit, withSign } from "./decompose-math-flo
 
 /** x = k ln 2 + r by a two-part Cody-Waite reduction, and e^r - 1. */
 function reduced(f: Float, x: LoopExpr): { readonly k: LoopExpr; readonly em1: LoopExpr } {
-  const k = B.round(B.mul(x, Math.LOG2E));
+  const [k, whole] = nearest(f, B.mul(x, Math.LOG2E));
   const r = B.mulAdd(k, -f.ln2[1], B.mulAdd(k, -f.ln2[0], x));
   const em1 = B.mulAdd(B.horner(r, f.exp), B.mul(r, r), r);
-  return { k: B.cast(f.int, k), em1 };
+  return { k: whole, em1 };
+}
+/** The nearest integer of a small number, as a float and as an integer: on vectors a saturating cast is dear. */
+function nearest(f: Float, x: LoopExpr): readonly [LoopExpr, LoopExpr] {
+  if (!f.exactSums) {
+    const k = B.round(x);
+    return [k, B.cast(f.int, k)];
+  }
+  const shifted = B.add(x, f.magic);
+  return [B.sub(shifted, f.magic), B.sub(B.bits(f.int, shifted), f.magicBits)];
 }
 export function exp(f: Float, x: LoopExpr): LoopExpr {
   const [low, high] = f.expRange;

@@ -26,6 +26,11 @@ export type Float = {
    * its error has to be kept.
    */
   readonly halfPi: { readonly exact: readonly number[]; readonly split: readonly number[]; readonly last: number };
+  /** 1.5 * 2^mantissa: added to a number below a quarter of it, it leaves the nearest integer (ties to even) in the low bits. */
+  readonly magic: number;
+  readonly magicBits: bigint;
+  /** Sums with `magic` stay as they are written. */
+  readonly exactSums?: boolean;
   /** exp of anything below (above) is 0 (infinity). */
   readonly expRange: readonly [number, number];
   /** tanh of anything above is 1. */
@@ -63,6 +68,8 @@ export const f32: Float = {
     split: [7.543712854385376e-8, 6.002665031701326e-11],
     last: 7.443547731314504e-13,
   },
+  magic: 12582912,
+  magicBits: 0x4b400000n,
   expRange: [-104, 89],
   tanhOne: 10,
   erfOne: 4,
@@ -96,6 +103,8 @@ export const f64: Float = {
   ln2Head: [0.6931471824645996, -1.904654299957768e-9],
   cp: [0.9617967009544373, -7.028461650952758e-9],
   halfPi: { exact: [1.5707963267341256], split: [6.077100506303966e-11], last: 2.0222662487959506e-21 },
+  magic: 6755399441055744,
+  magicBits: 0x4338000000000000n,
   expRange: [-746, 710],
   tanhOne: 20,
   erfOne: 6,

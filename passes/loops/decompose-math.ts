@@ -24,6 +24,8 @@ import { cos, sin } from "./decompose-math-trig.ts";
 import { freshNames } from "./fresh-names.ts";
 
 type Decompose = (f: Float, x: LoopExpr) => LoopExpr;
+const plain = { f32, f64 };
+const exact = { f32: { ...f32, exactSums: true }, f64: { ...f64, exactSums: true } };
 const functions: Partial<Record<UnaryOp, Decompose>> = { exp, log, sin, cos, tanh, erf };
 
 /**
@@ -63,11 +65,11 @@ export function decomposeMath(s: Stmt, target: TargetInfo): Stmt {
 function decomposed(e: LoopExpr, target: TargetInfo): LoopExpr | null {
   if (e.kind === "unary") {
     const f = functions[e.op];
-    return f === undefined || (e.dtype === "f32" && target.natives.has(e.op)) ? null : f(formatOf(e), e.x);
+    return f === undefined || (e.dtype === "f32" && target.natives.has(e.op)) ? null : f(formatOf(e, target), e.x);
   }
-  return e.kind === "binary" && e.op === "pow" ? pow(formatOf(e), e.a, e.b) : null;
+  return e.kind === "binary" && e.op === "pow" ? pow(formatOf(e, target), e.a, e.b) : null;
 }
-function formatOf(e: LoopExpr): Float {
+function formatOf(e: LoopExpr, target: TargetInfo): Float {
   assert(e.dtype === "f32" || e.dtype === "f64", `math of ${e.dtype} after expand-storage`);
-  return e.dtype === "f32" ? f32 : f64;
+  return (target.exactSums ? exact : plain)[e.dtype];
 }

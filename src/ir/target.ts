@@ -27,6 +27,8 @@ export type TargetInfo = {
   } | null;
   /** Unary ops that the target computes itself, within an ulp or two; others are decomposed in L. */
   readonly natives: ReadonlySet<UnaryOp>;
+  /** Float arithmetic is done as it is written: no compiler behind the printer takes (x + c) - c for x. */
+  readonly exactSums?: boolean;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */
   readonly dtypes: ReadonlySet<DType>;
   /** Every memory cell is at least this wide (WGSL: 4): narrower types are stored one element a cell. */

@@ -15,6 +15,7 @@ export const jsTarget: Target = {
     registers: 16,
     cacheBytes: [32768, 1048576],
     gpu: null,
+    exactSums: true,
     natives: new Set(["sqrt", "abs", "neg", "floor", "ceil", "round", "trunc", "recip", "not", "bitnot", "isnan"]),
     dtypes: new Set(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]),
     minCellBytes: 1,
