@@ -2,6 +2,7 @@
 // with them as few additions.
 import { constant } from "../../src/ir/expr.ts";
 import type { TeExpr } from "../../src/ir/te.ts";
+import { type Tensor, typedView } from "../../src/ir/types.ts";
 
 export type Matrix = readonly (readonly number[])[];
 export type Transforms = { readonly input: Matrix; readonly weights: Matrix; readonly output: Matrix };
@@ -107,4 +108,42 @@ export function outputForms(m: Matrix, x: readonly TeExpr[]): TeExpr[] {
       [x[n - 1]!, row[n - 1]!],
     ]),
   );
+}
+
+/**
+ * U[u, v, own...] = sum of G[u, r] w[r, s, own...] G[v, s] in 64-bit floats, rounded once. taps and own: the dims of `w` (f32) that the
+ * window's two axes and the others are.
+ */
+export function transformedWeights(w: Tensor, taps: readonly number[], own: readonly number[], size: number): Tensor {
+  const g = transforms(size).weights;
+  const side = size + 2;
+  const x = typedView("f32", w.bytes) as Float32Array;
+  const strides = w.dims.map((_, k) => w.dims.slice(k + 1).reduce((p, d) => p * d, 1));
+  const [down, across] = taps.map((k) => strides[k]!) as [number, number];
+  const extents = own.map((k) => w.dims[k]!);
+  const count = extents.reduce((p, d) => p * d, 1);
+  const out = new Float32Array(side * side * count);
+  const half = new Float64Array(side * 3);
+  const index = own.map(() => 0);
+  for (let n = 0; n < count; n++) {
+    const at = index.reduce((p, i, k) => p + i * strides[own[k]!]!, 0);
+    for (let u = 0; u < side; u++)
+      for (let s = 0; s < 3; s++) {
+        let sum = 0;
+        for (let r = 0; r < 3; r++) sum += g[u]![r]! * x[at + r * down + s * across]!;
+        half[3 * u + s] = sum;
+      }
+    for (let u = 0; u < side; u++)
+      for (let v = 0; v < side; v++) {
+        let sum = 0;
+        for (let s = 0; s < 3; s++) sum += half[3 * u + s]! * g[v]![s]!;
+        out[(u * side + v) * count + n] = sum;
+      }
+    for (let k = own.length - 1; k >= 0; k--) {
+      index[k] = index[k]! + 1;
+      if (index[k]! < extents[k]!) break;
+      index[k] = 0;
+    }
+  }
+  return { dtype: "f32", dims: [side, side, ...extents], bytes: new Uint8Array(out.buffer) };
 }

@@ -7,7 +7,7 @@ import type { BufferId, StageId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant, i32, ofDim, toDim } from "../../src/ir/expr.ts";
-import { substituteVars, visitActions } from "../../src/ir/rewrite.ts";
+import { accesses, substituteVars, visitActions } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
@@ -15,7 +15,7 @@ import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src
 import { type Tensor, tensorOf } from "../../src/ir/types.ts";
 import { type Contraction, contractionOf, factorsOf } from "./contraction.ts";
 import { padOf } from "./inside.ts";
-import { linearForms, type Matrix, outputForms, transforms } from "./winograd-forms.ts";
+import { linearForms, type Matrix, outputForms, transformedWeights, transforms } from "./winograd-forms.ts";
 
 export function winograd(p: TeProgram, target: TargetInfo): TeProgram {
   return target.gpu ? p : new Winograd(p, target).run();
@@ -43,6 +43,7 @@ class Winograd {
   /** By weights and tile: U is made once. */
   private readonly made = new Map<string, BufferId>();
   private readonly prepare: TeAction[] = [];
+  private readonly transformed = new Set<BufferId>();
   constructor(p: TeProgram, target: TargetInfo) {
     this.p = p;
     this.target = target;
@@ -68,6 +69,17 @@ class Winograd {
         return m && size ? this.rewrite(m, size).map(called) : [a];
       });
     const actions = walk(this.p.actions);
+    if (this.made.size === 0) return this.p;
+    // Weights that only the plain sums read.
+    const read = new Set<BufferId>();
+    visitActions([...this.prepare, ...actions], (a) => {
+      for (const id of accesses(a).reads) read.add(id);
+    });
+    for (const id of this.transformed)
+      if (!read.has(id)) {
+        this.buffers.delete(id);
+        this.constants.delete(id);
+      }
     return { ...this.p, buffers: this.buffers, constants: this.constants, actions: [...this.prepare, ...actions] };
   }
   private buffer(id: BufferId): Buffer {
@@ -191,10 +203,18 @@ class Winograd {
     const own = [...channels, c.n[0]!];
     const u: Buffer = {
       ...this.temp(`${w.name}.winograd`, [side, side, ...own.map((a) => a.extent)]),
-      scope: "prepared",
+      scope: this.target.prepares ? "prepared" : "weights",
     };
     this.buffers.set(u.id, u);
     this.made.set(key, u.id);
+    this.transformed.add(w.id);
+    if (!this.target.prepares) {
+      const dims = (axes: readonly Axis[]): number[] =>
+        axes.map((a) => c.b.index.findIndex((d) => d.kind === "sym" && d.id === a.name));
+      const from = must(this.constants.get(w.id), `the values of "${w.name}"`);
+      this.constants.set(u.id, transformedWeights(from, dims(slides.map((s) => s.tap)), dims(own), size));
+      return u;
+    }
     const axes = this.axes(u.shape);
     const names = new Map<string, TeExpr>(own.map((a, k) => [a.name, variable(axes[k + 2]!)]));
     const taps = slides.map((s) => s.tap);
@@ -362,6 +382,8 @@ function tileSize(m: Match, target: TargetInfo): number | null {
   let best: { size: number; cost: number } | null = null;
   for (const size of [2, 4]) {
     const points = (size + 2) ** 2;
+    // Weights that are shipped transformed may not grow without bound.
+    if (!target.prepares && size === 4 && 4 * points * channels * n > 1 << 20) continue;
     const tiles = outer * sides.reduce((x, e) => x * Math.ceil(e / size), 1);
     const transforms = (size === 2 ? 64 : 260) * tiles * channels + (size === 2 ? 60 : 220) * tiles * n;
     const moved = 4 * points * tiles * (channels + n);

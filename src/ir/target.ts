@@ -29,6 +29,8 @@ export type TargetInfo = {
   readonly natives: ReadonlySet<UnaryOp>;
   /** Float arithmetic is done as it is written: no compiler behind the printer takes (x + c) - c for x. */
   readonly exactSums?: boolean;
+  /** Whoever loads the artifact fills prepared buffers without being asked. Elsewhere what could be prepared is stored. */
+  readonly prepares?: boolean;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */
   readonly dtypes: ReadonlySet<DType>;
   /** Every memory cell is at least this wide (WGSL: 4): narrower types are stored one element a cell. */
