@@ -27,7 +27,7 @@ export const oneThread: NodeJS.ProcessEnv = {
   OPENBLAS_NUM_THREADS: "1",
   MKL_NUM_THREADS: "1",
 };
-const startLimitMs = 180_000;
+const startLimitMs = 60_000;
 const roundLimitMs = 120_000;
 
 /** The largest resident set of a process so far (0: this one), where the system tells. */
@@ -102,8 +102,20 @@ export function lastWords(text: string): string {
   return (lines.findLast((l) => /\b\w*(Error|error)\b/.test(l)) ?? lines.at(-1)!).trim().slice(0, 300);
 }
 
-/** The path of a TypeScript file of this folder as one JavaScript file that node runs by itself, without a loader of types in its way. */
-export async function program(file: string): Promise<string> {
+const programs = new Map<string, Promise<string>>();
+/**
+ * The path of a TypeScript file of this folder as one JavaScript file that node runs by itself, without a loader of types in its way.
+ * It is made once: what is edited while the benchmarks run does not show in them.
+ */
+export function program(file: string): Promise<string> {
+  let made = programs.get(file);
+  if (!made) {
+    made = bundle(file);
+    programs.set(file, made);
+  }
+  return made;
+}
+async function bundle(file: string): Promise<string> {
   const { build } = await import("esbuild");
   const outfile = join(workFolder, "programs", basename(file).replace(/\.ts$/, ".mjs"));
   await build({

@@ -6,7 +6,7 @@ import { writeNpz } from "../src/base/npz.ts";
 import { packageRoot } from "../src/base/package.ts";
 import { modelBytes } from "../src/onnx/export.ts";
 import { type Contender, measure } from "../src/run/rounds.ts";
-import { lastWords, type Opened, open, workFolder } from "./child.ts";
+import { lastWords, type Opened, open, program, workFolder } from "./child.ts";
 import { contenders, type Made, type Subject } from "./contenders.ts";
 import { thisMachine, watchProcessors } from "./machine.ts";
 import { opInputs, ops } from "./ops.ts";
@@ -42,6 +42,8 @@ async function runAll(o: Options): Promise<void> {
   const roofs = new Map<Side, Roof>();
   const cases: CaseResult[] = [];
   const peaks: { [side in Side]?: { gflops: number; kernel: string } } = {};
+  const machine = thisMachine();
+  await program("compile.ts");
   try {
     for (const side of o.targets) roofs.set(side, await open<PeakStart>(await peakProgram(side)));
     for (const subject of subjects(o)) {
@@ -53,17 +55,18 @@ async function runAll(o: Options): Promise<void> {
         const gflops = Math.max(peaks[side]?.gflops ?? 0, result.peak[side] ?? 0);
         peaks[side] = { gflops, kernel: roof.start.kernel };
       }
-      write(o, cases, peaks);
+      write(o, { machine, seconds: o.seconds, peaks, peers, cases });
     }
   } finally {
     for (const r of roofs.values()) await r.close();
   }
 }
 
-function write(o: Options, cases: readonly CaseResult[], peaks: Results["peaks"]): void {
+/** The side of each peer. */
+const peers = Object.fromEntries([...contenders].flatMap(([name, m]) => (name === m.side ? [] : [[name, m.side]])));
+
+function write(o: Options, results: Results): void {
   const folder = resolve(packageRoot(), o.out);
-  const peers = Object.fromEntries([...contenders].flatMap(([name, m]) => (name === m.side ? [] : [[name, m.side]])));
-  const results: Results = { machine: thisMachine(), seconds: o.seconds, peaks, peers, cases };
   mkdirSync(join(folder, "plots"), { recursive: true });
   writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
   for (const [path, text] of report(results)) writeFileSync(join(folder, path), text);

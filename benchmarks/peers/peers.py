@@ -129,8 +129,11 @@ def serve(load, model, npz):
     loaded = now()
     outputs = run()
     ended = now()
-    check = sum(float(np.abs(x.astype(np.float64)).sum()) for x in map(np.asarray, outputs) if x.dtype.kind in "fiub")
-    check = check if np.isfinite(check) else None
+    numbers = [np.asarray(x) for x in outputs]
+    check = None
+    if all(x.dtype.kind in "fiub" for x in numbers):
+        check = sum(float(np.abs(x.astype(np.float64)).sum()) for x in numbers)
+    check = check if check is not None and np.isfinite(check) else None
     say({"version": version, "loadMs": (loaded - before) * 1e3, "firstMs": (ended - loaded) * 1e3, "check": check})
     for line in sys.stdin:
         limit = float(line) / 1e3
