@@ -7,6 +7,8 @@ import { accesses, children, mapExpr, substituteVars, visitActions, visitExpr } 
 import { axisRanges, Simplifier } from "../../src/ir/simplify.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
+import { loadsOf } from "./access.ts";
+import { factorsOf } from "./contraction.ts";
 
 export function inline(p: TeProgram): TeProgram {
   // Copies and elementwise chains first, then epilogues: a Relu behind a convolution belongs to it, not to the pad or pool behind it.
@@ -191,6 +193,9 @@ class Inliner {
     const uses = this.facts.uses.get(p.outs[0]!.buffer) ?? 0;
     const isReduce = c.outs.some((o) => o.body.kind === "reduce");
     if (body.kind === "const") return true;
+    // Gathered rows of a sum of products are copied first: its operands have to lie evenly.
+    const sums = c.outs.some((o) => o.body.kind === "reduce" && factorsOf(o.body) !== null);
+    if (sums && body.kind === "load" && body.index.some((i) => loadsOf(i).length > 0)) return false;
     if (body.kind === "load" && !hasDivision(body)) return true;
     if ((isPad(c) || isReduce) && !this.late) return false;
     const domain = isReduce ? D.mul(volume(c.axes), volume((c.outs[0]!.body as Reduce).axes ?? [])) : volume(c.axes);
