@@ -11,16 +11,20 @@ const extent = (axes: readonly Axis[]): number | null =>
   axes.reduce<number | null>((p, a) => (p === null || a.extent.kind !== "int" ? null : p * a.extent.value), 1);
 
 /**
- * Accumulators are vectors of `lanes`; the panel's vectors and one splat need registers too. Measured with V8 on x86 (16 registers): 4x8
- * floats in 8 accumulators reach the peak, 10 or more spill.
+ * Accumulators are vectors of `lanes`; the panel's two, one splat and a temporary need registers too. Measured on x86: with V8 (12
+ * registers to count on) 4x8 floats reach the peak, 10 or more accumulators spill; C reaches it with 6x16 by AVX2 (4x16: two thirds) and
+ * 8x32 by AVX-512 (14x32: no more).
  */
 export function tileOf(c: Contraction, target: TargetInfo): Tile {
   const lanes = Math.max(1, target.vectorBytes / 4);
   const n = extent(c.n);
   const m = extent(c.m);
-  const accumulators = target.registers >= 32 ? 16 : 8;
+  const accumulators = Math.min(16, target.registers - 4);
   // One row only: the whole budget goes along N, which streams the panel in long runs.
-  if (m === 1) return { m: 1, n: pick(n, [accumulators * lanes, 4 * lanes, 2 * lanes, lanes]) };
+  if (m === 1) {
+    const most = accumulators >= 16 ? 16 : 8;
+    return { m: 1, n: pick(n, [most * lanes, 4 * lanes, 2 * lanes, lanes]) };
+  }
   if (n !== null && n <= lanes) return { m: Math.min(8, accumulators), n: Math.max(1, n) };
   const width = 2 * lanes;
   return { m: accumulators / 2, n: n !== null && n < width ? n : width };

@@ -12,7 +12,7 @@ export const jsTarget: Target = {
   info: {
     name: "js",
     vectorBytes: 4,
-    registers: 16,
+    registers: 12,
     cacheBytes: [32768, 1048576],
     gpu: null,
     exactSums: true,
