@@ -58,6 +58,7 @@ export function barChart({ title, series, groups }: BarChart): string {
   });
   const height = bottom + foot;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">
+<title>${escaped(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${out.join("\n")}
 </svg>

@@ -15,8 +15,6 @@ const rooflineMacs = 1e6;
 const meanMacs = 1e5;
 /** Outputs whose sums of magnitudes differ by more than that are not those of the same model. */
 const checkTolerance = 0.02;
-/** V8 compiles what runs often anew; a median above this part of the first run looks as if it had not. */
-const notWarm = 0.8;
 /** Processors busy beside the contender whose turn it is: the engines' own helpers stay below. */
 const busyElsewhere = 0.4;
 
@@ -145,8 +143,7 @@ function costsTable(cases: readonly CaseResult[], side: Side): string {
 }
 
 /** What was not measured and why, and outputs that do not agree. */
-function remarks(r: Results): string {
-  const { cases } = r;
+function remarks(cases: readonly CaseResult[]): string {
   const lines: string[] = [];
   const reasons = new Map<string, string[]>();
   for (const c of cases) {
@@ -155,11 +152,6 @@ function remarks(r: Results): string {
         const key = `${name}: ${e.reason}`;
         reasons.set(key, [...(reasons.get(key) ?? []), c.name]);
       }
-      if (r.peers[name] === "wasm" || name === "wasm")
-        if (e.start && e.timing && e.timing.medianMs > notWarm * e.start.firstMs)
-          lines.push(
-            `- ${c.name}: ${name} runs hardly faster than the first time: the engine may not have optimized it`,
-          );
       const [own, side] = [e.start?.check, c.entries["wasm"]?.start?.check ?? c.entries["c"]?.start?.check];
       if (own != null && side != null && Math.abs(own - side) > checkTolerance * Math.max(own, side))
         lines.push(
@@ -232,7 +224,7 @@ export function report(r: Results): ReadonlyMap<string, string> {
       "",
       costsTable(r.cases, side),
     );
-  parts.push(remarks(r));
+  parts.push(remarks(r.cases));
   files.set("RESULTS.md", `${parts.join("\n").trimEnd()}\n`);
   return files;
 }
