@@ -61,6 +61,7 @@ class Lowering {
     const init = this.actions(this.p.actions.filter((a) => this.prepares(a)));
     const actions = this.actions(this.p.actions.filter((a) => !this.prepares(a)));
     const run = [...init, ...withHeap(actions, this.p, this.buffers)];
+    this.dropUnread(run);
     const usages = this.kernels.map(usageOf);
     const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
     const live = liveness(run, usages, this.buffers, ports.inputs, ports.outputs);
@@ -97,9 +98,24 @@ class Lowering {
       init: shared.actions.slice(0, init.length),
       run: shared.actions.slice(init.length),
       buffers: this.buffers,
-      constants: this.p.constants,
+      constants: new Map([...this.p.constants].filter(([id]) => this.buffers.has(id))),
       plan,
     };
+  }
+  /** Constants that nothing reads any more: others were made of them. */
+  private dropUnread(run: readonly Action<Call>[]): void {
+    const read = new Set<BufferId>();
+    visitActions(run, (a) => {
+      if (a.kind === "call") for (const id of a.call.args) read.add(rootOf(this.buffers, id));
+      if (a.kind === "dim" && "buffer" in a.from) read.add(rootOf(this.buffers, a.from.buffer));
+      if (a.kind === "if") read.add(rootOf(this.buffers, a.cond));
+      if (a.kind === "loop")
+        for (const id of [a.cond, ...a.swap.flat()]) if (id !== null) read.add(rootOf(this.buffers, id));
+    });
+    const dead = [...this.buffers.values()].filter(
+      (b) => b.scope === "weights" && !read.has(rootOf(this.buffers, b.id)),
+    );
+    for (const b of dead) this.buffers.delete(b.id);
   }
   /** Fills prepared buffers: once per load. */
   private prepares(a: TeAction): boolean {

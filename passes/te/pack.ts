@@ -3,11 +3,15 @@
 import { must } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
+import { i32 } from "../../src/ir/expr.ts";
 import { mapExpr, visitActions } from "../../src/ir/rewrite.ts";
+import { axesOf } from "../../src/ir/schedule.ts";
 import { type Buffer, dense, type Storage } from "../../src/ir/storage.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
-import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
+import type { Axis, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
+import { elementBytes, type Tensor } from "../../src/ir/types.ts";
 import { tileOf, vectorAxis } from "../schedule/tile.ts";
+import { affine } from "./access.ts";
 import { type Contraction, contractionOf, dimOf } from "./contraction.ts";
 
 export function packOperands(
@@ -40,9 +44,40 @@ export function packOperands(
     }
   });
   const packed = new Map<string, BufferId>();
-  const stage = (s: Stage): { before: TeAction[]; stage: Stage } => {
-    const c = contractionOf(s, (l) => isConstant(buffer(l.buffer)));
-    if (!c) return { before: [], stage: s };
+  const cuts = new Map<string, BufferId>();
+  /** A constant that is read at regular distances (the taps of one phase of a transposed convolution) is cut out of what it lies in. */
+  const cut = (s: Stage, c: Contraction): Stage => {
+    const l = c.b.load;
+    const from = constants.get(l.buffer);
+    const b = buffer(l.buffer);
+    if (!from || b.scope !== "weights" || b.inside || b.storage || c.b.index.every(isPlain)) return s;
+    const dims = c.b.index.map((d) => regular(d, axesOf(s)));
+    if (!dims.every((d) => d !== null)) return s;
+    const key = `${b.id} ${dims.map((d) => [d.first, d.step, d.count].join()).join(";")}`;
+    let id = cuts.get(key);
+    if (id === undefined) {
+      id = next++ as BufferId;
+      cuts.set(key, id);
+      const t = cutOut(from, dims);
+      buffers.set(id, { ...b, id, shape: t.dims.map(D.int) });
+      constants.set(id, t);
+    }
+    const index = dims.map((d): TeExpr => (d.axis === null ? i32(0) : { kind: "var", dtype: "i32", name: d.axis }));
+    const to = id;
+    const body = (e: TeExpr): TeExpr => mapExpr<TeExpr>(e, (x) => (x === l ? { ...l, buffer: to, index } : x));
+    return { ...s, outs: s.outs.map((o) => ({ ...o, body: body(o.body) })) };
+  };
+  const stage = (given: Stage): { before: TeAction[]; stage: Stage } => {
+    const whole = contractionOf(given, (l) => isConstant(buffer(l.buffer)));
+    if (!whole) return { before: [], stage: given };
+    const s = cut(given, whole);
+    const c =
+      s === given
+        ? whole
+        : must(
+            contractionOf(s, (l) => isConstant(buffer(l.buffer))),
+            "the sum of products",
+          );
     const b = buffer(c.b.load.buffer);
     const storage = panelStorage(c, b, orders, buffer, target);
     if (!storage) return { before: [], stage: s };
@@ -168,6 +203,38 @@ function panelStorage(
     blocks: blocked ? [{ axis: nd, by: width, stride: D.one }] : [],
     size: at,
   };
+}
+const isPlain = (d: D.Dim): boolean => d.kind === "sym" || d === D.zero;
+type Regular = { readonly axis: string | null; readonly first: number; readonly step: number; readonly count: number };
+/** An index that is step * axis + first, for one axis of known extent or none. */
+function regular(d: D.Dim, axes: readonly Axis[]): Regular | null {
+  const f = affine(d, axes);
+  const first = D.known(f.offset);
+  const moving = [...f.strides].filter(([, s]) => s !== D.zero);
+  if (first === null || f.irregular.size > 0 || moving.length > 1) return null;
+  const [axis, by] = moving[0] ?? [null, D.one];
+  const extent = axis === null ? D.one : axes.find((a) => a.name === axis)?.extent;
+  const [step, count] = [D.known(by), extent ? D.known(extent) : null];
+  return step === null || count === null || step < 1 || first < 0 ? null : { axis, first, step, count };
+}
+/** Element i of the cut is element first + step * i of t, in each dim. */
+function cutOut(t: Tensor, dims: readonly Regular[]): Tensor {
+  const size = elementBytes(t.dtype);
+  const counts = dims.map((d) => d.count);
+  const out = new Uint8Array(counts.reduce((n, c) => n * c, size));
+  const strides = t.dims.map((_, k) => t.dims.slice(k + 1).reduce((n, d) => n * d, size));
+  let to = 0;
+  const walk = (k: number, from: number): void => {
+    if (k === dims.length) {
+      out.set(t.bytes.subarray(from, from + size), to);
+      to += size;
+      return;
+    }
+    const { first, step, count } = dims[k]!;
+    for (let i = 0; i < count; i++) walk(k + 1, from + (first + step * i) * strides[k]!);
+  };
+  walk(0, 0);
+  return { dtype: t.dtype, dims: counts, bytes: out };
 }
 /** The same in every run. */
 export function isConstant(b: Buffer): boolean {

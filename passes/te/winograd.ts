@@ -7,7 +7,7 @@ import type { BufferId, StageId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant, i32, ofDim, toDim } from "../../src/ir/expr.ts";
-import { accesses, substituteVars, visitActions } from "../../src/ir/rewrite.ts";
+import { substituteVars, visitActions } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
@@ -43,7 +43,6 @@ class Winograd {
   /** By weights and tile: U is made once. */
   private readonly made = new Map<string, BufferId>();
   private readonly prepare: TeAction[] = [];
-  private readonly transformed = new Set<BufferId>();
   constructor(p: TeProgram, target: TargetInfo) {
     this.p = p;
     this.target = target;
@@ -70,16 +69,6 @@ class Winograd {
       });
     const actions = walk(this.p.actions);
     if (this.made.size === 0) return this.p;
-    // Weights that only the plain sums read.
-    const read = new Set<BufferId>();
-    visitActions([...this.prepare, ...actions], (a) => {
-      for (const id of accesses(a).reads) read.add(id);
-    });
-    for (const id of this.transformed)
-      if (!read.has(id)) {
-        this.buffers.delete(id);
-        this.constants.delete(id);
-      }
     return { ...this.p, buffers: this.buffers, constants: this.constants, actions: [...this.prepare, ...actions] };
   }
   private buffer(id: BufferId): Buffer {
@@ -207,7 +196,6 @@ class Winograd {
     };
     this.buffers.set(u.id, u);
     this.made.set(key, u.id);
-    this.transformed.add(w.id);
     if (!this.target.prepares) {
       const dims = (axes: readonly Axis[]): number[] =>
         axes.map((a) => c.b.index.findIndex((d) => d.kind === "sym" && d.id === a.name));
