@@ -23,11 +23,18 @@
 #define IG_LANES 4
 #endif
 
-/* Helpers and tables may stay unused; a kernel stays a function of its own: inlined into one caller it would lose its `restrict`. */
+/*
+ * Helpers and tables may stay unused; a kernel stays a function of its own: inlined into one caller it would lose its `restrict`. Clang
+ * splits the widest vectors on some processors, unless told not to.
+ */
 #if defined(__GNUC__)
 #define IG_FN static inline __attribute__((unused))
 #define IG_TABLE static const __attribute__((unused))
+#if defined(__clang__) && defined(__AVX512F__)
+#define IG_KERNEL static __attribute__((noinline, min_vector_width(512)))
+#else
 #define IG_KERNEL static __attribute__((noinline))
+#endif
 #else
 #define IG_FN static inline
 #define IG_TABLE static const

@@ -95,11 +95,19 @@ function variants(list: readonly (readonly [condition: string, text: string])[],
   const arms = list.map(([condition, text], i) => `#${i === 0 ? "if" : "elif"} ${condition}\n${text}`);
   return [...arms, "#else", last, "#endif"].join("\n");
 }
-/** The x86 builtin for 4 lanes (SSE) and 8 (AVX) of f32. */
-function x86(n: number, when: readonly [string, string], text: (suffix: string) => string): [string, string][] {
+/** The x86 builtin for 4 lanes (SSE) and 8 (AVX) of f32, and what stands for 16 (AVX-512), whose builtins have more arguments. */
+function x86(
+  n: number,
+  when: readonly [string, string],
+  text: (suffix: string) => string,
+  wide: string,
+): [string, string][] {
   if (n === 4) return [[`defined(${when[0]})`, text("")]];
-  return n === 8 ? [[`defined(${when[1]})`, text("256")]] : [];
+  if (n === 8) return [[`defined(${when[1]})`, text("256")]];
+  return n === 16 ? [["defined(__AVX512F__)", wide]] : [];
 }
+/** The last arguments of a builtin of AVX-512: what other lanes get, all lanes, the rounding that is set. */
+const allLanes = "(ig_f32x16){0}, (unsigned short)-1, 4";
 
 function types(s: Shape): VectorPart {
   return {
@@ -127,7 +135,12 @@ function floatOp(s: Shape, op: string): VectorPart | null {
   };
   /** Rounding to an integral value: by the immediate of SSE4.1's instruction, or NEON's instruction. */
   const rounded = (imm: number, neon: string): [string, string][] => [
-    ...x86(n, ["__SSE4_1__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_roundps${w}(a, ${imm})`)),
+    ...x86(
+      n,
+      ["__SSE4_1__", "__AVX__"],
+      (w) => macro(name, 1, `__builtin_ia32_roundps${w}(a, ${imm})`),
+      macro(name, 1, `__builtin_ia32_rndscaleps_mask((a), ${imm}, ${allLanes})`),
+    ),
     ...arm(neon),
   ];
   switch (op) {
@@ -146,7 +159,11 @@ function floatOp(s: Shape, op: string): VectorPart | null {
       return lanewise(name, v, one, n, scalar, macro(name, 1, `(${v})((${mask})(a) & INT32_MAX)`));
     case "sqrt": {
       const lanes = lanewise(name, v, one, n, scalar);
-      const fast = x86(n, ["__SSE__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_sqrtps${w}(a)`));
+      const wide = variants(
+        [["defined(__clang__)", macro(name, 1, "__builtin_ia32_sqrtps512((a), 4)")]],
+        macro(name, 1, `__builtin_ia32_sqrtps512_mask((a), ${allLanes})`),
+      );
+      const fast = x86(n, ["__SSE__", "__AVX__"], (w) => macro(name, 1, `__builtin_ia32_sqrtps${w}(a)`), wide);
       return { ...lanes, gnu: variants([...fast, ...arm("fsqrt")], lanes.gnu) };
     }
     case "round": {
@@ -173,7 +190,12 @@ function floatOp(s: Shape, op: string): VectorPart | null {
       // Clang sees the instruction in the selection; gcc does not.
       const picked = `${mask} m_ = (${mask})(${op === "max" ? "a_ < b_" : "b_ < a_"});`;
       const general = block(name, two, picked, `(${v})((m_ & (${mask})b_) | (~m_ & (${mask})a_))`);
-      const fast = x86(n, ["__SSE__", "__AVX__"], (w) => macro(name, 2, `__builtin_ia32_${op}ps${w}((b), (a))`));
+      const fast = x86(
+        n,
+        ["__SSE__", "__AVX__"],
+        (w) => macro(name, 2, `__builtin_ia32_${op}ps${w}((b), (a))`),
+        macro(name, 2, `__builtin_ia32_${op}ps512_mask((b), (a), ${allLanes})`),
+      );
       const list = fast.map(([c, text]): [string, string] => [`!defined(__clang__) && ${c}`, text]);
       return lanewise(name, v, two, n, scalar, variants(list, general));
     }
@@ -189,14 +211,13 @@ function floatOp(s: Shape, op: string): VectorPart | null {
       const plain = lanewise(name, v, three, n, scalar);
       const contract = `${v} r_; { _Pragma("clang fp contract(fast)") r_ = a_ * b_ + c_; }`;
       const list: [string, string][] = [["defined(__clang__)", block(name, three, contract, "r_")]];
-      for (const [condition, text] of x86(n, ["__FMA__", "__FMA__"], (w) =>
-        macro(name, 3, `__builtin_ia32_vfmaddps${w}((a), (b), (c))`),
-      ))
-        list.push([condition, text]);
-      if (n === 16) {
-        const text = macro(name, 3, "__builtin_ia32_vfmaddps512_mask((a), (b), (c), (unsigned short)-1, 4)");
-        list.push(["defined(__AVX512F__)", text]);
-      }
+      const fast = x86(
+        n,
+        ["__FMA__", "__FMA__"],
+        (w) => macro(name, 3, `__builtin_ia32_vfmaddps${w}((a), (b), (c))`),
+        macro(name, 3, "__builtin_ia32_vfmaddps512_mask((a), (b), (c), (unsigned short)-1, 4)"),
+      );
+      list.push(...fast);
       list.push(["IG_FMA", plain.gnu]);
       return { ...plain, gnu: variants(list, macro(name, 3, "(a) * (b) + (c)")) };
     }
@@ -429,12 +450,22 @@ function reduceOp(s: Shape, op: string): VectorPart | null {
   const plain = groups((i) => `a.v[${i}]`);
   const name = `${v}_${op}`;
   if (factor === n)
-    return { gnu: block(name, [v], "", gnu[0]!), plain: `IG_FN ${s.scalar} ${name}(${v} a) { return ${plain[0]}; }` };
+    return {
+      gnu: n > 4 ? halved(s, name, m[1]!) : block(name, [v], "", gnu[0]!),
+      plain: `IG_FN ${s.scalar} ${name}(${v} a) { return ${plain[0]}; }`,
+    };
   const r = new Shape(t, n / factor);
   return {
     gnu: block(name, [v], "", `(${r.v}){${gnu.join(", ")}}`),
     plain: `IG_FN ${r.v} ${name}(${v} a) { ${r.v} r = {{${plain.join(", ")}}}; return r; }`,
   };
+}
+/** All lanes joined: the halves of a long vector first, as vectors. */
+function halved(s: Shape, name: string, op: string): string {
+  const h = new Shape(s.t, s.n / 2);
+  const lanes = (from: number): string => `((${h.v}){${h.lanes((i) => `x${s.n}_[${from + i}]`)}})`;
+  const joined = `${h.v}_${op === "sum" ? "add" : op}(${lanes(0)}, ${lanes(h.n)})`;
+  return block(name, [s.v], "", `${h.v}_${op}${h.n}(${joined})`, [`x${s.n}_`]);
 }
 
 /** The definition of a name of this family, or null when the name is none. Other ig_ names that it uses are needed too. */
