@@ -182,21 +182,18 @@ function ownMemory(loop: For, freshBuffer: () => BufferId): Stmt {
     const buffer: Buffer = { ...b, id: freshBuffer(), shape, storage: dense(shape) };
     pieces.set(b.id, { buffer, offset: D.mul(D.sym(part), D.product(b.shape)) });
   }
-  // Each part takes as many iterations.
-  const share = D.ceildiv(count, D.int(parts));
-  const first = D.mul(D.sym(part), share);
+  // Parts differ by one iteration at most.
+  const [share, more] = [D.floordiv(count, D.int(parts)), D.mod(count, D.int(parts))];
+  const start = (k: Dim): Dim => D.add(D.mul(k, share), more === D.zero ? D.zero : D.min(k, more));
+  const first = start(D.sym(part));
+  const own = D.sub(start(D.add(D.sym(part), D.one)), first);
+  const iteration = (n: Dim): Stmt =>
+    within([{ name: loop.v, value: ofDim(D.mul(D.add(first, n), D.int(loop.step))) }], moved(loop.body, pieces));
   const n = `${loop.v}.n`;
-  const body: Stmt = {
-    kind: "for",
-    v: n,
-    extent: ofDim(D.min(share, D.sub(count, first))),
-    step: 1,
-    loop: "serial",
-    body: within(
-      [{ name: loop.v, value: ofDim(D.mul(D.add(first, D.sym(n)), D.int(loop.step))) }],
-      moved(loop.body, pieces),
-    ),
-  };
+  const body: Stmt =
+    own === D.one
+      ? iteration(D.zero)
+      : { kind: "for", v: n, extent: ofDim(own), step: 1, loop: "serial", body: iteration(D.sym(n)) };
   const shared: Stmt = { kind: "for", v: part, extent: constant("i32", parts), step: 1, loop: "parallel", body };
   return [...pieces.values()].reduceRight<Stmt>((b, { buffer }) => ({ kind: "alloc", buffer, body: b }), shared);
 }

@@ -293,6 +293,20 @@ describe("kernels", () => {
     kernelTrip(scalarKernel());
     kernelTrip(vectorKernel());
   });
+  test("bodies in other vectors, with buffers of their own", () => {
+    const [x, y] = [buffer(0, "x", "f32", [64], "io"), buffer(1, "y", "f32", [64], "io")];
+    const body = (lanes: number, id: number): Stmt => {
+      const t = buffer(id, "t", "f32", [lanes], "register");
+      const at = (base: number): LoopExpr => ({ kind: "ramp", base: E.i32(base), stride: 1, lanes, dtype: "i32" });
+      return {
+        kind: "alloc",
+        buffer: t,
+        body: block(storeTo(t, [at(0)], loadOf(x, at(8))), storeTo(y, [at(8)], loadOf(t, at(0)))),
+      };
+    };
+    const variants = [16, 4].map((lanes, n) => ({ lanes, body: body(lanes, n + 3) }));
+    kernelTrip({ name: "k", params: [x, y], scalars: [], dims: [], mayOverlap: [], body: body(8, 2), variants });
+  });
   test("loops of every kind, steps and pointers", () => {
     const kinds: readonly LoopKind[] = [
       "serial",

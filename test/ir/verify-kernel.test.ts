@@ -71,6 +71,12 @@ test("sound kernels pass", () => {
   verifyKernel(kernel(storeTo(I, [at0], E.to("i32", load(B, at0)))), "final");
 });
 
+test("every body of a kernel is verified", () => {
+  const fine: Stmt = storeTo(C, [at0], loadOf(A, at0));
+  const variants = (body: Stmt): Partial<Kernel> => ({ variants: [{ lanes: 16, body }] });
+  verifyKernel(kernel(fine, variants(fine)), "final");
+  both(fine, /"i" is not bound/, variants(storeTo(C, [i], loadOf(A, at0))));
+});
 describe("names and buffers", () => {
   test("a name is taken", () => {
     both(loop("i", 4, loop("i", 4, block())), /the name "i" of a loop is taken/);

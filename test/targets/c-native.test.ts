@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expand } from "../../passes/graph/expand.ts";
 import { must } from "../../src/base/assert.ts";
 import { lowerFor } from "../../src/compile.ts";
 import { bodiesOf } from "../../src/ir/loops.ts";
@@ -14,6 +15,7 @@ import { type CBuild, type CCase, runCases } from "../../targets/c/harness.ts";
 import { cInfo, cTarget } from "../../targets/c/index.ts";
 import { need } from "../need.ts";
 import { differences, infos, runOn, type Tensors } from "../proofs/targets.ts";
+import { Builder } from "../schedule/build.ts";
 import { nets } from "./nets.ts";
 
 const strictly = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
@@ -147,6 +149,39 @@ describe.skipIf(!need("gcc", "clang", "g++", "clang++"))("compilers take all wid
         const all = [...dialect, "-Wall", "-Wextra", "-Werror", "-O1", ...more, "-c", ...sources];
         execFileSync(cc, all, { cwd: folder, stdio: "pipe" });
       }, 120_000);
+});
+
+describe.skipIf(process.arch !== "x64" || !need("gcc", "clang"))("a product of matrices", () => {
+  const tiles = [
+    { lanes: 16, flags: ["-mavx512f"], vector: "zmm", accumulators: 16 },
+    // A processor for which clang would rather have vectors of half the width.
+    { lanes: 16, flags: ["-march=skylake-avx512"], vector: "zmm", accumulators: 16 },
+    { lanes: 8, flags: ["-mavx2", "-mfma"], vector: "ymm", accumulators: 12 },
+  ];
+  for (const cc of ["gcc", "clang"])
+    test.each(tiles)(`of $lanes lanes by ${cc} $flags keeps its sums in registers`, async (tile) => {
+      const b = new Builder(1, null);
+      b.output(b.op("MatMul", [b.input([96, 64]), b.constant([64, 96])]));
+      const program = lowerFor(expand(b.finish()), cInfo(), {});
+      const { files } = await cTarget.emit(program, { name: "m", weights: "file", strict: false });
+      const folder = mkdtempSync(join(tmpdir(), "ingot-test-"));
+      try {
+        for (const f of files) writeFileSync(join(folder, f.path), f.bytes);
+        const flags = ["-std=c11", "-O2", "-fno-unroll-loops", ...tile.flags, "-S", "-o", "-", "m.c"];
+        const text = execFileSync(cc, flags, { cwd: folder, encoding: "utf8" });
+        // From the kernel's label to its end, the lines of the loop: those between a label and the branch to it that hold the sums.
+        const kernel = /^k00_matmul_1:[\s\S]*?\.size\s+k00_matmul_1/m.exec(text)![0];
+        const loops = kernel.split(/^\.L\w+:/m).filter((part) => /vfmadd/.test(part));
+        expect(loops.length).toBe(1);
+        const sums = loops[0]!.match(new RegExp(`vfmadd\\w+\\s.*%${tile.vector}\\d+`, "g")) ?? [];
+        const targets = new Set(sums.map((l) => l.split(",").at(-1)!.trim()));
+        expect([targets.size, sums.length % tile.accumulators]).toEqual([tile.accumulators, 0]);
+        // Nothing of a vector goes to the stack.
+        expect(kernel.match(/v?mov\w+\s+%[xyz]mm\d+, -?\d*\(%r[sb]p\)/g)).toBeNull();
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
 });
 
 describe.skipIf(!need("cc"))("threads", () => {
