@@ -135,7 +135,7 @@ class Binder {
         if (!index && this.worth(e) && !this.register(e)) {
           const n = this.numbers.of(e);
           const old = uses.get(n);
-          const safe = certain || !hasLoad(e);
+          const safe = certain || !risksLoad(e);
           if (old) {
             old.count++;
             if (safe) old.certain = true;
@@ -254,7 +254,7 @@ class Binder {
     const take = (e: LoopExpr, certain: boolean): LoopExpr => {
       if (e.kind === "const" || e.kind === "var" || e.kind === "ramp") return e;
       const cheap = e.kind === "splat" && e.x.kind === "const";
-      if (isInvariant(e) && this.worth(e) && !cheap && (certain || !hasLoad(e)) && !(e.kind === "table")) {
+      if (isInvariant(e) && this.worth(e) && !cheap && (certain || !risksLoad(e)) && !(e.kind === "table")) {
         const n = this.numbers.of(e);
         let v = names.get(n);
         if (!v) {
@@ -308,10 +308,11 @@ class Binder {
 function isStraight(s: Stmt): boolean {
   return s.kind === "store";
 }
-function hasLoad(e: LoopExpr): boolean {
+/** Whether an expression loads what may be out of bounds where it is not chosen. */
+function risksLoad(e: LoopExpr): boolean {
   let found = false;
   visitExpr(e, (x) => {
-    if (x.kind === "load") found = true;
+    if (x.kind === "load" && !x.safe) found = true;
   });
   return found;
 }
