@@ -13,6 +13,7 @@ import { type TargetInfo, widthsOf } from "../src/ir/target.ts";
 import type { Group, TeAction, TeProgram } from "../src/ir/te.ts";
 import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
 import { parallel } from "./loops/parallel.ts";
+import { Sizes, sizeRange } from "./loops/sizes.ts";
 import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
 import { planMemory } from "./memory/plan.ts";
 import { applySchedule } from "./schedule/apply.ts";
@@ -87,7 +88,8 @@ class Lowering {
       inPlace: new Map(),
     });
     const shares = (a: BufferId, b: BufferId): boolean => sharesMemory(a, b, this.buffers);
-    const shared = shareKernels(this.kernels, run, shares, (k) => finishKernel(k, target, this.ranges));
+    const ranges: Ranges = (id) => sizeRange(id) ?? this.ranges(id);
+    const shared = shareKernels(this.kernels, run, shares, (k) => finishKernel(k, target, ranges));
     return {
       name: this.p.name,
       symbols: this.p.symbols,
@@ -260,7 +262,8 @@ class Lowering {
     scalarArgs: readonly Dim[],
   ): Call {
     const all = [...params];
-    const lifted = bodies.map((body) => this.lift(body, all));
+    const sizes = new Sizes(this.dims, this.ranges);
+    const lifted = bodies.map((body) => sizes.stmt(this.lift(body, all)));
     const dims = new Set<SymbolId>();
     const bound = new Set<string>();
     for (const body of lifted)
@@ -268,14 +271,16 @@ class Lowering {
         if (s.kind === "for") bound.add(s.v);
         for (const e of exprsOf(s))
           visitExpr(e, (x) => {
-            if (x.kind === "var" && this.dims.has(x.name)) dims.add(x.name as SymbolId);
+            if (x.kind !== "var") return;
+            const id = x.name as SymbolId;
+            if (this.dims.has(id) || sizes.values.has(id)) dims.add(id);
           });
       });
     const [body, ...others] = lifted;
     const variants = others.map((x, k) => ({ lanes: vectorLanes(this.widths[k + 1]!), body: x }));
     const kernel: Kernel = {
       name,
-      params: all,
+      params: all.map((b) => sizes.buffer(b)),
       scalars,
       dims: [...dims].filter((d) => !bound.has(d)),
       mayOverlap: [],
@@ -287,7 +292,7 @@ class Lowering {
       kernel: this.kernels.length - 1,
       args: all.map((b) => b.id),
       scalars: scalarArgs,
-      dims: kernel.dims.map((d) => D.sym(d)),
+      dims: kernel.dims.map((d) => sizes.values.get(d) ?? D.sym(d)),
     };
   }
   /** A body without the memory that it allocates: that is among the parameters, and other bodies' of the same type serves it too. */

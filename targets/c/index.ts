@@ -59,7 +59,7 @@ export function cInfo(isa: Isa = "native"): TargetInfo {
     dtypes: registers,
     minCellBytes: 1,
     ioInArena: false,
-    pointers: false,
+    pointers: true,
     align,
   };
 }
