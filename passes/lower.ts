@@ -243,26 +243,28 @@ class Lowering {
     const places = [...used].map((id) => own(buffer(id), whole.get(id)?.offset ?? D.zero));
     const params = [...new Set([...used].map((id) => whole.get(id)?.of ?? id))].map((id) => own(buffer(id), D.zero));
     const rename = new Map([...whole].map(([id, w]) => [id, w.of]));
+    const sizes = new Sizes(this.dims, this.ranges);
     const bodies = nests.map((nest, k) =>
       lowerNest(nest, places, rename, {
         target: this.widths[k]!,
         ranges: this.ranges,
+        sizes,
         freshBuffer: () => this.fresh(),
       }),
     );
     const shared = this.options.target.threads ? bodies.map((b) => parallel(b, () => this.fresh())) : bodies;
-    return this.close(name, shared, params, scalars, scalarArgs);
+    return this.close(name, shared, params, sizes, scalars, scalarArgs);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
   private close(
     name: string,
     bodies: readonly Stmt[],
     params: readonly Buffer[],
+    sizes: Sizes,
     scalars: Kernel["scalars"],
     scalarArgs: readonly Dim[],
   ): Call {
     const all = [...params];
-    const sizes = new Sizes(this.dims, this.ranges);
     const lifted = bodies.map((body) => sizes.stmt(this.lift(body, all)));
     const dims = new Set<SymbolId>();
     const bound = new Set<string>();

@@ -12,9 +12,15 @@ import { expandStorage } from "./expand-storage.ts";
 import { flatten } from "./flatten.ts";
 import { pointers } from "./pointers.ts";
 import { registers } from "./registers.ts";
+import type { Sizes } from "./sizes.ts";
 import { unroll } from "./unroll.ts";
 
-export type LoopCtx = { readonly target: TargetInfo; readonly ranges: Ranges; readonly freshBuffer: () => BufferId };
+export type LoopCtx = {
+  readonly target: TargetInfo;
+  readonly ranges: Ranges;
+  readonly sizes: Sizes;
+  readonly freshBuffer: () => BufferId;
+};
 
 export const vectorLanes = (t: TargetInfo): number => Math.max(1, t.vectorBytes / 4);
 
@@ -29,7 +35,7 @@ export function lowerNest(
   ctx: LoopCtx,
 ): Stmt {
   const flat = renamed(flatten(body, buffers, ctx.ranges), wholes);
-  const straight = unroll(flat, vectorLanes(ctx.target));
+  const straight = unroll(ctx.sizes.stmt(flat), vectorLanes(ctx.target));
   return registers(straight, ctx.freshBuffer);
 }
 
