@@ -6,6 +6,7 @@ import { constant } from "../../src/ir/expr.ts";
 import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { children, mapExpr, mapStmt, visitStmt } from "../../src/ir/rewrite.ts";
 import { Simplifier } from "../../src/ir/simplify.ts";
+import { fewestLanes } from "../../src/ir/target.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { loopRange } from "./flatten.ts";
 
@@ -111,9 +112,6 @@ export function at(s: Stmt, v: string, value: LoopExpr): Stmt {
     (e) => free.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "var" && x.name === v ? value : x), memo)),
   );
 }
-
-/** The narrowest vectors of any target; one with wider vectors has all down to these. */
-const fewestLanes = 4;
 
 /** A vector loop as vectors of `lanes`, then narrower ones for what is left, then single elements. */
 function vectorLoop(

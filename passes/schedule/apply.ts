@@ -8,6 +8,7 @@ import { type LoopExpr, type LoopKind, nothing, type Stmt, seq } from "../../src
 import { mapExpr, visitExpr } from "../../src/ir/rewrite.ts";
 import { axesOf, type Schedule, type ScheduleStep } from "../../src/ir/schedule.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
+import { fewestLanes } from "../../src/ir/target.ts";
 import type { Group, Reduce, Stage, TeExpr } from "../../src/ir/te.ts";
 
 /** A loop of a stage. `inner` of a split gets its extent from the outer loop's emission. */
@@ -518,7 +519,10 @@ class StageLowering {
     const op = mergeOp(r, k);
     assert(op !== null, "rfactor needs a sum, max or min");
     const n = leaf.extent.kind === "int" ? leaf.extent.value : 0;
-    const lanes = n % this.g.ctx.lanes === 0 ? this.g.ctx.lanes : 1;
+    // The vectors that the loop falls into (loops/unroll).
+    let lanes = this.g.ctx.lanes;
+    while (lanes > 1 && n % lanes !== 0) lanes /= 2;
+    if (lanes < fewestLanes) lanes = 1;
     const parts: LoopExpr[] = [];
     for (let l = 0; l < n; l += lanes) {
       const base: LoopExpr = { kind: "const", dtype: "i32", value: l };

@@ -1,6 +1,7 @@
 // Schedule rules for CPUs, in order. They read the stages, the storage of their buffers and facts about the target; never names.
 import * as D from "../../src/ir/dim.ts";
 import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
+import { fewestLanes } from "../../src/ir/target.ts";
 import type { Axis, Group, Reduce, Stage } from "../../src/ir/te.ts";
 import { type Access, accessesOf, fusable, stride } from "../te/access.ts";
 import { type Contraction, contractionOf } from "../te/contraction.ts";
@@ -9,6 +10,15 @@ import { mergeOp } from "./apply.ts";
 import { tileOf, vectorAxis } from "./tile.ts";
 
 const lanesOf = (ctx: RuleCtx): number => Math.max(1, ctx.target.vectorBytes / 4);
+/** The lanes of `count` vectors along an axis: fewer than the target's where the axis is short, down to the fewest that vectors have. */
+function lanesAlong(a: Axis, count: number, ctx: RuleCtx): number {
+  let lanes = lanesOf(ctx);
+  while (lanes > fewestLanes && extentOf(a) < count * lanes) lanes /= 2;
+  return lanes;
+}
+/** Elements that a loop takes at once: along an open axis not many more than a vector, as the rest goes one by one. */
+const atOnce = (a: Axis, many: number, lanes: number): number =>
+  D.known(a.extent) === null ? Math.min(many, Math.max(lanes, 16)) : many;
 const single = (g: Group): Stage | null => (g.stages.length === 1 && g.stages[0]!.scan === null ? g.stages[0]! : null);
 const isUnit = (a: Axis): boolean => a.extent === D.one;
 /** Loops of one iteration: they stand first and cost nothing. */
@@ -149,13 +159,13 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
         return a.store ? d === D.one : d === D.one || d === D.zero;
       }),
     );
-    return v && extentOf(v) >= lanesOf(ctx) && (v.extent.kind === "int" || lanesOf(ctx) > 1) ? { v } : null;
+    return v && extentOf(v) >= lanesAlong(v, 1, ctx) && (v.extent.kind === "int" || lanesOf(ctx) > 1) ? { v } : null;
   },
   steps: ({ v }, g, ctx) => {
     const s = g.stages[0]!;
     const r = s.outs[0]!.body as Reduce;
     const steps = new Steps(s);
-    const lanes = lanesOf(ctx);
+    const lanes = lanesAlong(v, 1, ctx);
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges);
     const main = accesses.find((a) => !a.store && r.axes.some((x) => stride(a, x.name) !== D.zero));
     const k = sumOrder(live(r.axes), main, ctx);
@@ -171,7 +181,7 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
       row && rowTile > 1
         ? steps.split(row, even(row, rowTile), "overlap")
         : { outer: rest.slice(-1).map((x) => x.name), inner: "" };
-    const vs = steps.split(v, rowTile > 1 ? 2 * lanes : 4 * lanes, "overlap");
+    const vs = steps.split(v, atOnce(v, rowTile > 1 ? 2 * lanes : 4 * lanes, lanes), "overlap");
     steps.order([
       ...units(s.axes.filter((x) => x !== v)),
       ...rest.slice(0, -1).map((x) => x.name),
@@ -206,7 +216,7 @@ const reduction: ScheduleRule<{ readonly r: Axis }> = {
     const accesses = accessesOf(s, ctx.buffer, ctx.ranges).filter((a) => !a.store);
     const r = body.axes.find(
       (x) =>
-        extentOf(x) >= 2 * lanesOf(ctx) &&
+        extentOf(x) >= 2 * lanesAlong(x, 2, ctx) &&
         accesses.every((a) => {
           const d = stride(a, x.name);
           return d === D.one || d === D.zero;
@@ -219,9 +229,9 @@ const reduction: ScheduleRule<{ readonly r: Axis }> = {
     const s = g.stages[0]!;
     const body = s.outs[0]!.body as Reduce;
     const steps = new Steps(s);
-    const lanes = lanesOf(ctx);
+    const lanes = lanesAlong(r, 2, ctx);
     const by = extentOf(r) >= 8 * lanes ? 4 * lanes : lanes;
-    const rs = steps.split(r, by);
+    const rs = steps.split(r, atOnce(r, by, lanes));
     const inner = rs.inner;
     steps.order([
       ...s.axes.map((x) => x.name),
@@ -287,7 +297,7 @@ const elementwise: ScheduleRule<true> = {
     const outer = fused.slice(0, -1).map((x) => x.name);
     if (!v) return [];
     // Many outputs fill the registers by themselves.
-    const vs = steps.split(v, lanes === 1 ? 1 : s.outs.length > 4 ? lanes : 2 * lanes);
+    const vs = steps.split(v, lanes === 1 ? 1 : s.outs.length > 4 ? lanes : atOnce(v, 2 * lanes, lanes));
     steps.order([...units(s.axes), ...outer, ...vs.outer, vs.inner]);
     steps.mark(vs.inner, "vector");
     return steps.list;
@@ -317,7 +327,7 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
           (x) =>
             !ctx.strict &&
             lanes > 1 &&
-            extentOf(x) >= 2 * lanes &&
+            extentOf(x) >= 2 * lanesAlong(x, 2, ctx) &&
             loads.every((a) => {
               const d = stride(a, x.name);
               return d === D.one || d === D.zero;
@@ -326,7 +336,8 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
         );
         const vectors =
           r && body.state.every((x, k) => mergeOp(body, k) !== null && (x.dtype === "f32" || x.dtype === "i32"));
-        const rs = vectors ? steps.split(r, extentOf(r) >= 16 * lanes ? 4 * lanes : lanes) : null;
+        const n = r ? lanesAlong(r, 2, ctx) : lanes;
+        const rs = vectors ? steps.split(r, atOnce(r, extentOf(r) >= 16 * n ? 4 * n : n, n)) : null;
         steps.order([
           ...outer,
           ...own.map((a) => a.name),
@@ -347,7 +358,7 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
               return d === D.one || d === D.zero;
             }),
         );
-        const vs = v && lanes > 1 ? steps.split(v, 2 * lanes) : null;
+        const vs = v && lanes > 1 ? steps.split(v, atOnce(v, 2 * lanes, lanes)) : null;
         steps.order([
           ...outer,
           ...own.filter((a) => !vs || a !== v).map((a) => a.name),

@@ -43,6 +43,8 @@ export type TargetInfo = {
   readonly align: number;
 };
 
+/** Lanes of the narrowest vectors; a target with wider ones has all down to these. */
+export const fewestLanes = 4;
 /** A choice of vectors: bytes of one, and how many a kernel may count on. */
 export type Vectors = Pick<TargetInfo, "vectorBytes" | "registers">;
 /** The target as it is with each of its vectors, those of `variants` last. */
