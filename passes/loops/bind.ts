@@ -5,6 +5,7 @@ import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
+import { loads, Numbering, risksLoad } from "./numbering.ts";
 
 /** mayAlias: whether a store to one buffer may change a load from another. */
 export type BindCtx = {
@@ -15,52 +16,6 @@ export type BindCtx = {
 
 export function bind(body: Stmt, ctx: BindCtx): Stmt {
   return new Binder(ctx).stmt(body);
-}
-
-/** Structural identity of expressions: equal expressions have one number. */
-class Numbering {
-  private readonly ids = new Map<string, number>();
-  private readonly memo = new Map<LoopExpr, number>();
-  of(e: LoopExpr): number {
-    const old = this.memo.get(e);
-    if (old !== undefined) return old;
-    const kids = (children(e) as readonly LoopExpr[]).map((c) => this.of(c)).join(",");
-    const key = `${shallow(e)}(${kids})`;
-    let n = this.ids.get(key);
-    if (n === undefined) this.ids.set(key, (n = this.ids.size));
-    this.memo.set(e, n);
-    return n;
-  }
-}
-function shallow(e: LoopExpr): string {
-  switch (e.kind) {
-    case "const":
-      return `c${e.dtype}${Object.is(e.value, -0) ? "-0" : e.value}`;
-    case "var":
-      return `v${e.name}`;
-    case "load":
-      return `l${e.buffer}${e.dtype}`;
-    case "table":
-      return `t${e.dtype}[${e.values.join(",")}]`;
-    case "unary":
-      return `u${e.op}${e.dtype}`;
-    case "binary":
-      return `b${e.op}${e.dtype}`;
-    case "mulAdd":
-      return `m${e.rounding}${e.dtype}`;
-    case "select":
-      return `s${e.dtype}`;
-    case "cast":
-      return `x${e.dtype}`;
-    case "bitcast":
-      return `y${e.dtype}`;
-    case "ramp":
-      return `r${e.stride}.${e.lanes}`;
-    case "splat":
-      return `p${e.lanes}`;
-    case "lanes":
-      return `n${e.op}${e.factor}`;
-  }
 }
 
 class Binder {
@@ -307,21 +262,6 @@ class Binder {
 }
 function isStraight(s: Stmt): boolean {
   return s.kind === "store";
-}
-/** Whether an expression loads what may be out of bounds where it is not chosen. */
-function risksLoad(e: LoopExpr): boolean {
-  let found = false;
-  visitExpr(e, (x) => {
-    if (x.kind === "load" && !x.safe) found = true;
-  });
-  return found;
-}
-function loads(e: LoopExpr): readonly BufferId[] {
-  const out = new Set<BufferId>();
-  visitExpr(e, (x) => {
-    if (x.kind === "load") out.add(x.buffer);
-  });
-  return [...out];
 }
 function size(e: LoopExpr): number {
   let n = 0;

@@ -28,15 +28,12 @@ export type Float = {
   readonly halfPi: { readonly exact: readonly number[]; readonly split: readonly number[]; readonly last: number };
   /** 1.5 * 2^mantissa: added to a number below a quarter of it, it leaves the nearest integer (ties to even) in the low bits. */
   readonly magic: number;
-  readonly magicBits: bigint;
   /** Sums with `magic` stay as they are written. */
   readonly exactSums?: boolean;
   /** exp of anything below (above) is 0 (infinity). */
   readonly expRange: readonly [number, number];
   /** tanh of anything above is 1. */
   readonly tanhOne: number;
-  /** erf of anything above is 1. */
-  readonly erfOne: number;
   /** No y * log2(x) beyond this is in range. */
   readonly powRange: number;
   /** (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2. */
@@ -48,9 +45,25 @@ export type Float = {
   /** (sin h - h) / h^3 and (cos h - 1 + z/2) / z^2 with z = h^2, for |h| <= pi/4. */
   readonly sin: readonly number[];
   readonly cos: readonly number[];
-  /** -log(1 - erf a) / a - 1 for a <= erfOne. */
-  readonly erf: readonly number[];
+  readonly erf: Erf;
 };
+
+/** How erf is made: of a power below a bound and above it, which is short and has no exp; or of one function of exp, for more digits. */
+export type Erf =
+  | {
+      readonly kind: "halves";
+      /** erf x / x - 1 in x^2 for |x| < bound; (1 - erf a)^(-1/8) in a for a >= bound, growing beyond the fit. */
+      readonly bound: number;
+      readonly small: readonly number[];
+      readonly large: readonly number[];
+    }
+  | {
+      readonly kind: "exp";
+      /** erf of anything above is 1. */
+      readonly one: number;
+      /** -log(1 - erf a) / a - 1 for a <= one. */
+      readonly g: readonly number[];
+    };
 
 export const f32: Float = {
   dtype: "f32",
@@ -69,10 +82,8 @@ export const f32: Float = {
     last: 7.443547731314504e-13,
   },
   magic: 12582912,
-  magicBits: 0x4b400000n,
   expRange: [-104, 89],
   tanhOne: 10,
-  erfOne: 4,
   powRange: 200,
   // 2^-28.0 of exp
   exp: [0.4999999403953552, 0.1666652113199234, 0.04166838899254799, 0.008368716575205326, 0.0013814601115882397],
@@ -84,11 +95,19 @@ export const f32: Float = {
   sin: [-0.16666655242443085, 0.008332176133990288, -0.00019516977772582322],
   // 2^-32.7 of cos
   cos: [0.04166664555668831, -0.0013887312961742282, 2.4432785721728578e-5],
-  // 2^-26.8 of erf
-  erf: [
-    0.12837916612625122, 0.6366193890571594, 0.10277783125638962, -0.019153064116835594, -0.00016039573529269546,
-    0.0016670268960297108, -0.0006328364252112806, 0.00011764109513023868, -9.256239536625799e-6,
-  ],
+  // 2^-25.2 and 2^-25.4 of erf
+  erf: {
+    kind: "halves",
+    bound: 0.875,
+    small: [
+      0.12837915122509003, -0.3761255145072937, 0.11282455176115036, -0.026791462674736977, 0.005032181274145842,
+      -0.0006203255034051836,
+    ],
+    large: [
+      0.9983519315719604, 0.15038469433784485, 0.06699647754430771, 0.054647766053676605, -0.02083623595535755,
+      0.013169954530894756, -0.003065869677811861, 0.0004633714852388948,
+    ],
+  },
 };
 
 export const f64: Float = {
@@ -104,10 +123,8 @@ export const f64: Float = {
   cp: [0.9617967009544373, -7.028461650952758e-9],
   halfPi: { exact: [1.5707963267341256], split: [6.077100506303966e-11], last: 2.0222662487959506e-21 },
   magic: 6755399441055744,
-  magicBits: 0x4338000000000000n,
   expRange: [-746, 710],
   tanhOne: 20,
-  erfOne: 6,
   powRange: 1200,
   // 2^-60.3 of exp
   exp: [
@@ -135,21 +152,28 @@ export const f64: Float = {
     -1.1358423617806009e-11,
   ],
   // 2^-56.0 of erf
-  erf: [
-    0.12837916709551256, 0.6366197723675836, 0.10277260330178879, -0.01912844700507069, -0.00020919469484206323,
-    0.0016962063857641103, -0.0005901255530776556, 2.5878605179416124e-5, 6.449185799507504e-5, -2.9724039741811156e-5,
-    3.4072547432788447e-6, 2.8351541906802768e-6, -1.741561926345268e-6, 3.363767531019878e-7, 1.3717387865033063e-7,
-    -1.4175743000125767e-7, 6.573150780184426e-8, -2.0961966694052744e-8, 4.997519310718294e-9, -9.081843837177599e-10,
-    1.2483502673238537e-10, -1.2610327982979847e-11, 8.845057746235334e-13, -3.850283111645881e-14,
-    7.8336574832018975e-16,
-  ],
+  erf: {
+    kind: "exp",
+    one: 6,
+    g: [
+      0.12837916709551256, 0.6366197723675836, 0.10277260330178879, -0.01912844700507069, -0.00020919469484206323,
+      0.0016962063857641103, -0.0005901255530776556, 2.5878605179416124e-5, 6.449185799507504e-5,
+      -2.9724039741811156e-5, 3.4072547432788447e-6, 2.8351541906802768e-6, -1.741561926345268e-6, 3.363767531019878e-7,
+      1.3717387865033063e-7, -1.4175743000125767e-7, 6.573150780184426e-8, -2.0961966694052744e-8, 4.997519310718294e-9,
+      -9.081843837177599e-10, 1.2483502673238537e-10, -1.2610327982979847e-11, 8.845057746235334e-13,
+      -3.850283111645881e-14, 7.8336574832018975e-16,
+    ],
+  },
 };
 
-/** 2^k for an integer k whose power is a normal number. */
+/** 2^k for an integer k whose power is a normal number; of k only the bits count that an exponent has. */
 export function pow2(f: Float, k: LoopExpr): LoopExpr {
   return B.bits(f.dtype, B.shl(B.add(k, f.bias), f.mantissa));
 }
-/** y * 2^k for y near 1 and any k whose half is the exponent of a normal number: rounded once, also to a denormal. */
+/**
+ * y * 2^k for y near 1 and any k whose half is the exponent of a normal number: rounded once, also to a denormal. Of k only the bits
+ * count that an exponent has, and one more.
+ */
 export function scale(f: Float, y: LoopExpr, k: LoopExpr): LoopExpr {
   const half = B.shr(k, 1);
   return B.mul(B.mul(y, pow2(f, half)), pow2(f, B.sub(k, half)));

@@ -10,6 +10,7 @@ import { bind } from "./bind.ts";
 import { decomposeMath } from "./decompose-math.ts";
 import { expandStorage } from "./expand-storage.ts";
 import { flatten } from "./flatten.ts";
+import { interleave } from "./interleave.ts";
 import { pointers } from "./pointers.ts";
 import { registers } from "./registers.ts";
 import type { Sizes } from "./sizes.ts";
@@ -81,5 +82,6 @@ function finishBody(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
     return a === b || (i !== undefined && j !== undefined && (pairs.has(`${i},${j}`) || pairs.has(`${j},${i}`)));
   };
   const bound = bind(math, { isRegister, mayAlias, ranges });
-  return { ...typed, body: target.pointers ? pointers(bound, isRegister) : bound };
+  const ordered = target.vectorBytes > 4 ? interleave(bound, { isRegister, mayAlias }) : bound;
+  return { ...typed, body: target.pointers ? pointers(ordered, isRegister) : ordered };
 }

@@ -2,10 +2,11 @@
 import * as D from "../../src/ir/dim.ts";
 import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
 import { fewestLanes } from "../../src/ir/target.ts";
-import type { Axis, Group, Reduce, Stage } from "../../src/ir/te.ts";
+import type { Axis, Group, Reduce, Stage, TeExpr } from "../../src/ir/te.ts";
 import { type Access, accessesOf, fusable, stride } from "../te/access.ts";
 import { type Contraction, contractionOf } from "../te/contraction.ts";
 import { rowAxes } from "../te/group.ts";
+import { cost } from "../te/inline.ts";
 import { mergeOp } from "./apply.ts";
 import { tileOf, vectorAxis } from "./tile.ts";
 
@@ -19,6 +20,10 @@ function lanesAlong(a: Axis, count: number, ctx: RuleCtx): number {
 /** Elements that a loop takes at once: along an open axis not many more than a vector, as the rest goes one by one. */
 const atOnce = (a: Axis, many: number, lanes: number): number =>
   D.known(a.extent) === null ? Math.min(many, Math.max(lanes, 16)) : many;
+/** Vectors that a loop takes at once: a few chains of many operations run side by side (loops/interleave). */
+function vectorsAtOnce(a: Axis, bodies: readonly TeExpr[], lanes: number): number {
+  return bodies.some((e) => cost(e) >= 8) && extentOf(a) >= 16 * lanes ? 4 : 2;
+}
 const single = (g: Group): Stage | null => (g.stages.length === 1 && g.stages[0]!.scan === null ? g.stages[0]! : null);
 const isUnit = (a: Axis): boolean => a.extent === D.one;
 /** Loops of one iteration: they stand first and cost nothing. */
@@ -297,7 +302,9 @@ const elementwise: ScheduleRule<true> = {
     const outer = fused.slice(0, -1).map((x) => x.name);
     if (!v) return [];
     // Many outputs fill the registers by themselves.
-    const vs = steps.split(v, lanes === 1 ? 1 : s.outs.length > 4 ? lanes : atOnce(v, 2 * lanes, lanes));
+    const bodies = s.outs.flatMap((o) => (o.body.kind === "reduce" ? [] : [o.body]));
+    const many = vectorsAtOnce(v, bodies, lanes) * lanes;
+    const vs = steps.split(v, lanes === 1 ? 1 : s.outs.length > 4 ? lanes : atOnce(v, many, lanes));
     steps.order([...units(s.axes), ...outer, ...vs.outer, vs.inner]);
     steps.mark(vs.inner, "vector");
     return steps.list;
@@ -358,7 +365,7 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
               return d === D.one || d === D.zero;
             }),
         );
-        const vs = v && lanes > 1 ? steps.split(v, atOnce(v, 2 * lanes, lanes)) : null;
+        const vs = v && lanes > 1 ? steps.split(v, atOnce(v, vectorsAtOnce(v, [body], lanes) * lanes, lanes)) : null;
         steps.order([
           ...outer,
           ...own.filter((a) => !vs || a !== v).map((a) => a.name),

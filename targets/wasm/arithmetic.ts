@@ -370,18 +370,23 @@ export function perLane(
   for (const l of locals) f.give(l);
   return m.block(null, [...sets, v], type.v128);
 }
-/** A scalar from all lanes, left to right: ((x0 op x1) op x2) op x3. */
+/** A scalar from all lanes, halves first: (x0 op x2) op (x1 op x3). */
 export function reduceLanes(f: Frame, op: "sum" | "max" | "min", c: Class, x: Operand): Ref {
   const { m, type } = f.w;
-  const value = x.ref();
   const v = f.take("v128");
-  const at = (i: number): Operand => operandOf(f, c, () => lane(m, c, f.get(v), i));
-  let acc = at(0);
-  for (const i of [1, 2, 3]) {
-    const left = acc;
-    acc = operandOf(f, c, () => binary(f, op === "sum" ? "add" : op, c, left, at(i)));
-  }
-  const r = m.block(null, [f.set(v, value), acc.ref()], type[I.valType(c)]);
+  /** Lane i beside lane i ^ by. */
+  const halved = (by: number): Ref => {
+    const bytes = Array.from({ length: 16 }, (_, b) => ((b >> 2) ^ by) * 4 + (b & 3));
+    const other = operandOf(f, c, () => m.i8x16.shuffle(f.get(v), f.get(v), bytes));
+    return binaryVector(
+      f,
+      op === "sum" ? "add" : op,
+      c,
+      operandOf(f, c, () => f.get(v)),
+      other,
+    );
+  };
+  const r = m.block(null, [f.set(v, x.ref()), f.set(v, halved(2)), lane(m, c, halved(1), 0)], type[I.valType(c)]);
   f.give(v);
   return r;
 }
