@@ -20,9 +20,11 @@ export function tileOf(c: Contraction, target: TargetInfo): Tile {
   const n = extent(c.n);
   const m = extent(c.m);
   const accumulators = Math.min(16, target.registers - 4);
-  // One row only: the whole budget goes along N, which streams the panel in long runs.
+  // One row only: all goes along N, which streams the panel in long runs. A compiler loads a whole step of it first, so that each
+  // accumulator takes two registers (V8: one accumulator of 8 in memory costs a third). Powers of two, so that panels are whole tiles of
+  // every variant of the target.
   if (m === 1) {
-    const most = accumulators >= 16 ? 16 : 8;
+    const most = 2 ** Math.floor(Math.log2(target.registers / 2));
     return { m: 1, n: pick(n, [most * lanes, 4 * lanes, 2 * lanes, lanes]) };
   }
   if (n !== null && n <= lanes) return { m: Math.min(8, accumulators), n: Math.max(1, n) };
