@@ -288,7 +288,7 @@ class GroupLowering {
         const b = this.ctx.buffer(o.buffer);
         const local: Buffer = {
           id: this.ctx.freshBuffer(),
-          name: `${b.name}.local`,
+          name: this.unique(`${b.name}.local`),
           dtype: b.dtype,
           shape: extent,
           scope,

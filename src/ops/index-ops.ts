@@ -11,7 +11,7 @@ import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
 import { likeInput, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt, toIndex } from "./ints.ts";
-import { callKernel, seq, store, when } from "./kernel.ts";
+import { callKernel, seq, store, unravel, when } from "./kernel.ts";
 
 /** An index into an axis of extent d: negative ones count from the end. */
 export function fromEnd(ix: Expr, d: Dim): Expr {
@@ -414,7 +414,7 @@ export const Col2Im: OpDef<{ dilations?: readonly number[]; pads?: readonly numb
     },
   });
 
-/** ai.onnx.ml: columns of the last axis. */
+/** ai.onnx.ml: columns of the last axis, as many as there are indices, whatever their shape. */
 export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
   name: "ArrayFeatureExtractor",
   onnx: [{ domain: "ai.onnx.ml", type: "ArrayFeatureExtractor", since: [1] }],
@@ -431,12 +431,7 @@ export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
     compute: (b) => {
       const [x, ix] = [b.input(0), b.input(1)];
       b.map(b.output(0), (i) => {
-        const at = toIndex(
-          load(
-            ix,
-            ix.shape.map((_, k) => (k === ix.shape.length - 1 ? i[i.length - 1]! : i32(0))),
-          ),
-        );
+        const at = toIndex(load(ix, unravel(i[i.length - 1]!, ix.shape)));
         return load(x, [...i.slice(0, x.shape.length - 1), safeIndex(at, x.shape[x.shape.length - 1]!)]);
       });
     },

@@ -1,13 +1,17 @@
 // ai.onnx.ml: support vector machines.
+import type { Dim } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
+import type { Stmt } from "../ir/loops.ts";
 import { type Accuracy, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorOf, tensorType } from "../ir/types.ts";
 import { tensor } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
+import { sigmoid } from "./elementwise.ts";
+import { callKernel, seq, store, type Variable, when, whileLoop } from "./kernel.ts";
 import {
   classify,
   f32s,
@@ -121,10 +125,129 @@ export const SVMRegressor: OpDef<SvmAttrs> = op({
   },
 });
 
-type SvmClassifierAttrs = SvmAttrs & Labels & { readonly perClass: readonly number[] };
+/** Of each pair of classes i, j the probability of i, given that it is one of them: the logistic function of the pair's score. */
+function pairwise(b: TeBuilder, scores: Buffer, pairs: readonly Pair[], c: number, a: SvmClassifierAttrs): Buffer {
+  const at = Array.from({ length: c * c }, (_, k) => {
+    const [i, j] = [Math.floor(k / c), k % c];
+    return Math.max(
+      pairs.findIndex((p) => p[0] === Math.min(i, j) && p[1] === Math.max(i, j)),
+      0,
+    );
+  });
+  const pairOf = b.constant("pair_of", tensorOf("i32", [c, c], at));
+  const [slope, shift] = [f32s(b, "prob_a", a.slopes), f32s(b, "prob_b", a.shifts)];
+  const out = b.temp("pairwise", "f32", [scores.shape[0]!, D.int(c), D.int(c)]);
+  b.map(out, ([n, i, j]) => {
+    const p = load<Expr>(pairOf, [i!, j!]);
+    const first = sigmoid(E.neg(E.add(E.mul(load(scores, [n!, p]), load(slope, [p])), load(shift, [p]))));
+    const inside = E.min(E.max(first, 1e-7), 1 - 1e-7);
+    return E.where(E.lt(i!, j!), inside, E.sub(1, inside));
+  });
+  return out;
+}
 /**
- * With support vectors, each pair of classes votes by a score; without, there is one linear score per class. Scores of pairs are the
- * second output (for two classes the negative of the score, and the score).
+ * Probabilities of classes from those of pairs: algorithm 2 of Wu, Lin and Weng, "Probability estimates for multi-class classification
+ * by pairwise coupling" (2004). One coordinate after the other it minimises p'Qp over the simplex: until no coordinate of Qp is further
+ * from p'Qp than 0.005 / classes, or for 100 rounds.
+ */
+function coupled(b: TeBuilder, r: Buffer, out: Buffer): void {
+  const [rows, classes] = r.shape as [Dim, Dim];
+  const c = D.known(classes)!;
+  const diagonal = b.temp("diagonal", "f32", [rows, classes]);
+  sumInto(b, diagonal, [classes], ([n, i], [j]) => {
+    const x = load<Expr>(r, [n!, j!, i!]);
+    return E.where(E.eq(i!, j!), constant("f32", 0), E.mul(x, x));
+  });
+  const quadratic = b.temp("quadratic", "f32", r.shape);
+  b.map(quadratic, ([n, i, j]) =>
+    E.where(E.eq(i!, j!), load(diagonal, [n!, i!]), E.neg(E.mul(load(r, [n!, j!, i!]), load(r, [n!, i!, j!])))),
+  );
+  const image = b.temp("image", "f32", [rows, classes]);
+  callKernel(b, "coupling", [quadratic, out, image], (k, [q, p, qp]) =>
+    k.loop(
+      rows,
+      (n) => {
+        const each = (body: (i: Expr) => Stmt): Stmt => k.loop(classes, body);
+        const at = (x: Buffer | undefined, ...i: readonly Expr[]): Expr => load(x!, [n, ...i]);
+        const put = (x: Buffer | undefined, i: Expr, value: Expr): Stmt => store(x!, [n, i], value);
+        const zero = constant("f32", 0);
+        const round = (pqp: Variable, error: Variable): Stmt =>
+          seq([
+            pqp.set(zero),
+            each((i) =>
+              k.variable(zero, (sum) =>
+                seq([
+                  each((j) => sum.set(E.add(sum.get, E.mul(at(q, i, j), at(p, j))))),
+                  put(qp, i, sum.get),
+                  pqp.set(E.add(pqp.get, E.mul(at(p, i), sum.get))),
+                ]),
+              ),
+            ),
+            error.set(zero),
+            each((i) => error.set(E.max(error.get, E.unary("abs", E.sub(at(qp, i), pqp.get))))),
+          ]);
+        const step = (pqp: Variable): Stmt =>
+          each((i) =>
+            k.let(E.div(E.sub(pqp.get, at(qp, i)), at(q, i, i)), (d) =>
+              seq([
+                put(p, i, E.add(at(p, i), d)),
+                k.let(E.add(d, 1), (whole) =>
+                  seq([
+                    pqp.set(
+                      E.div(
+                        E.add(pqp.get, E.mul(d, E.add(E.mul(d, at(q, i, i)), E.mul(at(qp, i), 2)))),
+                        E.mul(whole, whole),
+                      ),
+                    ),
+                    each((j) =>
+                      seq([
+                        put(qp, j, E.div(E.add(at(qp, j), E.mul(d, at(q, i, j))), whole)),
+                        put(p, j, E.div(at(p, j), whole)),
+                      ]),
+                    ),
+                  ]),
+                ),
+              ]),
+            ),
+          );
+        return seq([
+          each((i) => put(p, i, constant("f32", 1 / c))),
+          k.variable(i32(0), (rounds) =>
+            k.variable(zero, (pqp) =>
+              k.variable(zero, (error) =>
+                whileLoop(
+                  E.lt(rounds.get, 100),
+                  seq([
+                    round(pqp, error),
+                    when(
+                      E.lt(error.get, 0.005 / c),
+                      rounds.set(i32(100)),
+                      seq([step(pqp), rounds.set(E.add(rounds.get, 1))]),
+                    ),
+                  ]),
+                ),
+              ),
+            ),
+          ),
+        ]);
+      },
+      "parallel",
+    ),
+  );
+}
+
+type Pair = readonly [number, number];
+type SvmClassifierAttrs = SvmAttrs &
+  Labels & {
+    readonly perClass: readonly number[];
+    /** Of the logistic functions that make probabilities of the pairs' scores; empty: there are none. */
+    readonly slopes: readonly number[];
+    readonly shifts: readonly number[];
+  };
+/**
+ * With support vectors, each pair of classes votes by a score; without, there is one linear score per class. The second output is the
+ * probabilities of the classes; without those (prob_a, prob_b) the scores of pairs (for two classes the negative of the score, and the
+ * score).
  */
 export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
   name: "SVMClassifier",
@@ -132,7 +255,6 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
   accuracy,
   effects: "none",
   parse: (n) => {
-    if ((n.floats("prob_a") ?? []).length > 0) n.fail("an SVMClassifier with probabilities (prob_a, prob_b)");
     const perClass = n.ints("vectors_per_class") ?? [];
     return {
       ...parseSvm(
@@ -141,6 +263,8 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
       ),
       ...parseLabels(n, "classlabels_ints"),
       perClass,
+      slopes: n.floats("prob_a") ?? [],
+      shifts: n.floats("prob_b") ?? [],
     };
   },
   infer: (x, a, ctx) => {
@@ -148,12 +272,12 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
     const c = a.classes;
     return [
       tensorType("i64", [rows]),
-      tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 ? (c * (c - 1)) / 2 : c)]),
+      tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 && a.slopes.length === 0 ? (c * (c - 1)) / 2 : c)]),
     ];
   },
   body: {
-    kind: "compute",
-    compute: (b, n) => {
+    kind: "loops",
+    loops: (b, n) => {
       const a = n.attrs;
       const c = a.classes;
       if (a.supports === 0) {
@@ -164,7 +288,7 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
       }
       const k = kernelMatrix(b, a, a.vectors, a.supports);
       const starts = a.perClass.map((_, j) => a.perClass.slice(0, j).reduce((p, q) => p + q, 0));
-      const pairs = Array.from({ length: c }, (_, i) =>
+      const pairs: readonly Pair[] = Array.from({ length: c }, (_, i) =>
         Array.from({ length: c - i - 1 }, (__, j) => [i, i + 1 + j] as const),
       ).flat();
       // Weights of every vector in every pair; coefficients are [classes - 1, vectors].
@@ -209,6 +333,11 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
       const winner = b.temp("winner", "i32", [k.shape[0]!]);
       argInto(b, winner, [D.int(c)], true, false, ([i], [cls]) => load(votes, [i!, cls!]));
       b.map(b.output(0), ([i]) => labelOf(b, a, load(winner, [i!]), b.output(0).dtype));
+      if (a.slopes.length > 0) {
+        const p = b.temp("probabilities", "f32", b.output(1).shape);
+        coupled(b, pairwise(b, scores, pairs, c, a), p);
+        return postTransform(b, p, b.output(1), a.post as PostTransform);
+      }
       if (c > 2) return postTransform(b, scores, b.output(1), a.post as PostTransform);
       b.map(b.output(1), ([i, q]) => {
         const s = load<Expr>(scores, [i!, i32(0)]);
