@@ -7,6 +7,8 @@ export type PortInfo = {
   readonly dims: readonly (number | string)[];
   /** An output with a dim that depends on data: known only after the run. */
   readonly late?: true;
+  /** Of an output: what its elements are positions of (text, in the model), or what its columns, along the last axis, are called. */
+  readonly labels?: { readonly of: "elements" | "columns"; readonly names: readonly (string | number)[] };
 };
 /** A symbol is read from axis `axis` of input `input`; max null: no limit but that of a 32-bit integer. */
 export type SymbolInfo = {

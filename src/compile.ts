@@ -50,6 +50,7 @@ export type FrontEnd = {
   readonly graph: Graph;
   readonly info: Imported["info"];
   readonly warnings: readonly Diagnostic[];
+  readonly labels: Imported["labels"];
 };
 export type CompiledTarget = { readonly program: Program; readonly files: readonly OutputFile[] };
 
@@ -134,10 +135,10 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
     imported = importModel(bytes, { ops: new OpTable(), directory: options.directory, dims: options.dims });
     return imported.graph;
   });
-  const { info, warnings } = must<Imported>(imported, "the imported model");
+  const { info, warnings, labels } = must<Imported>(imported, "the imported model");
   const evaluator = { info: jsTarget.info, run: (p: Program) => evaluateProgram(p, new Map()) };
   for (const p of graphPasses) graph = passes.graph(p.name, () => runGraphPass(p, graph, { evaluator }));
-  return { graph, info, warnings };
+  return { graph, info, warnings, labels };
 }
 
 /** Compiles a front end's graph for one target. */
@@ -156,7 +157,7 @@ export async function compileTarget(
   const weights = options.weights ?? (weightBytes.kind === "int" && weightBytes.value > embedLimit ? "file" : "embed");
   const passes = new Passes(options, targetName);
   const { files } = await passes.emit(() =>
-    t.emit(program, { name: options.name, weights, strict: options.strict ?? false }),
+    t.emit(program, { name: options.name, weights, strict: options.strict ?? false, labels: front.labels }),
   );
   return { program, files };
 }

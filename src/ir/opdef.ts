@@ -32,6 +32,12 @@ export interface OpHead {
  */
 export type PartialTensor = { readonly dims: readonly number[]; readonly elements: readonly (Dim | number | null)[] };
 
+/**
+ * What the numbers of a tensor stand for. elements: text, of which the tensor holds positions in names; text has no other form. columns:
+ * each place along the last axis has a name.
+ */
+export type Labels = { readonly of: "elements" | "columns"; readonly names: readonly (string | number)[] };
+
 /** The ONNX node behind the op while it is parsed: attributes by name, with the opset that holds for its domain. */
 export interface RawNode {
   readonly opset: number;
@@ -42,11 +48,14 @@ export interface RawNode {
   readonly outputCount: number;
   has(name: string): boolean;
   hasInput(index: number): boolean;
+  /** What the elements or columns of an input stand for, if they are no plain numbers. */
+  labels(input: number): Labels | null;
   int(name: string, dflt?: number): number;
   float(name: string, dflt?: number): number;
   string(name: string, dflt?: string): string;
   ints(name: string): readonly number[] | undefined;
   floats(name: string): readonly number[] | undefined;
+  /** Also those of a tensor of text; undefined for a tensor of numbers. */
   strings(name: string): readonly string[] | undefined;
   tensor(name: string): Tensor | undefined;
   graph(name: string): Graph | undefined;
@@ -182,6 +191,11 @@ export interface OpDef<A extends Attrs> extends OpHead {
    * when a node is added, at import or by a pass. n.outputs says only how many there are.
    */
   readonly eager?: (b: GraphBuilder, n: Node<A>) => readonly ValueId[] | null;
+  /**
+   * What the outputs' numbers stand for, by what those of the inputs do. Without it an op that is no view takes no text, and its outputs
+   * are numbers.
+   */
+  readonly labels?: (a: A, x: readonly (Labels | null)[]) => readonly (Labels | null)[];
   readonly body: OpBody<A>;
 }
 

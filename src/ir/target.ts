@@ -2,6 +2,7 @@
 
 import type { OutputFile } from "./artifact.ts";
 import type { UnaryOp } from "./expr.ts";
+import type { Labels } from "./opdef.ts";
 import type { Program } from "./program.ts";
 import { cellType, type DType, elementBytes, is64 } from "./types.ts";
 
@@ -69,5 +70,11 @@ export type Target = {
   readonly info: TargetInfo;
   readonly emit: (p: Program, options: EmitOptions) => Promise<Emitted>;
 };
-export type EmitOptions = { readonly name: string; readonly weights: "embed" | "file"; readonly strict: boolean };
+export type EmitOptions = {
+  readonly name: string;
+  readonly weights: "embed" | "file";
+  readonly strict: boolean;
+  /** What the numbers of outputs stand for, by the outputs' names: told to callers. */
+  readonly labels?: ReadonlyMap<string, Labels>;
+};
 export type Emitted = { readonly files: readonly OutputFile[] };

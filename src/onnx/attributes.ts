@@ -2,10 +2,10 @@
 import { fromUtf8 } from "../base/bytes.ts";
 import { type Loc, userError } from "../base/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
-import type { RawNode } from "../ir/opdef.ts";
+import type { Labels, RawNode } from "../ir/opdef.ts";
 import type { DType, Tensor } from "../ir/types.ts";
 import { type AttributeField, type AttributeProto, attributeTypes } from "./schema.ts";
-import { dtypeOfCode, nameOfCode, readTensor } from "./tensors.ts";
+import { dtypeOfCode, nameOfCode, readTensor, stringType } from "./tensors.ts";
 
 const words: { readonly [F in AttributeField]: string } = {
   f: "a number",
@@ -45,6 +45,8 @@ export type NodeFacts = {
   readonly domain: string;
   /** Whether each input is there. */
   readonly inputs: readonly boolean[];
+  /** What the numbers of each input stand for. */
+  readonly labels: readonly (Labels | null)[];
   readonly outputCount: number;
   readonly attributes: ReadonlyMap<string, AttributeProto>;
   readonly loc: Loc;
@@ -78,6 +80,9 @@ export class NodeAttributes implements RawNode {
   hasInput(index: number): boolean {
     return this.facts.inputs[index] ?? false;
   }
+  labels(input: number): Labels | null {
+    return this.facts.labels[input] ?? null;
+  }
   int(name: string, dflt?: number): number {
     const a = this.get(name, "i");
     return a ? toNumber(a.i ?? 0n) : (dflt ?? this.missing(name));
@@ -99,6 +104,9 @@ export class NodeAttributes implements RawNode {
     return a && Array.from(a.floats);
   }
   strings(name: string): readonly string[] | undefined {
+    const a = this.facts.attributes.get(name);
+    // Later versions of operators write lists as tensors.
+    if (a && attributeField(a) === "t") return a.t?.dataType === stringType ? a.t.stringData.map(fromUtf8) : undefined;
     return this.get(name, "strings")?.strings.map(fromUtf8);
   }
   tensor(name: string): Tensor | undefined {

@@ -4,12 +4,13 @@ import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Code, type Diagnostic, diagnostic, type Loc, UserError, userError } from "../base/diagnostics.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { GraphMaker } from "../ir/graph-maker.ts";
-import type { BodySpec, OpDef } from "../ir/opdef.ts";
+import type { BodySpec, Labels, OpDef } from "../ir/opdef.ts";
 import type { ValueType } from "../ir/types.ts";
+import { keepText } from "../ops/common.ts";
 import type { OpTable } from "../ops/index.ts";
 import { NodeAttributes } from "./attributes.ts";
 import { type Body, carriedTypes } from "./bodies.ts";
-import { constantOf } from "./constants.ts";
+import { type Constant, constantOf, readConstant } from "./constants.ts";
 import { applyDeclarations } from "./declared.ts";
 import { bindAttributes, functionKey, resolveAttributes } from "./functions.ts";
 import { type ModelInfo, modelInfo, normalDomain } from "./info.ts";
@@ -25,7 +26,6 @@ import type {
   TensorProto,
 } from "./schema.ts";
 import { Frame, type Meaning, Scope } from "./scope.ts";
-import { readTensor } from "./tensors.ts";
 import { checkSize, type DimBounds, InputSymbols } from "./value-types.ts";
 
 export type ImportOptions = {
@@ -35,7 +35,13 @@ export type ImportOptions = {
   /** Bounds of named dims, inclusive; a dim with min equal to max is fixed. */
   readonly dims?: ReadonlyMap<string, DimBounds> | undefined;
 };
-export type Imported = { readonly graph: Graph; readonly info: ModelInfo; readonly warnings: readonly Diagnostic[] };
+/** labels: what the numbers of outputs stand for, by the outputs' names. */
+export type Imported = {
+  readonly graph: Graph;
+  readonly info: ModelInfo;
+  readonly warnings: readonly Diagnostic[];
+  readonly labels: ReadonlyMap<string, Labels>;
+};
 
 /**
  * The graph of an ONNX file. Local functions are inlined, values that body graphs capture are explicit inputs, and constants are
@@ -106,7 +112,16 @@ class Importer {
       this.problem("E105", `output "${name}" occurs twice`, null);
     if (this.problems.length > 0 || outputs === null) throw new UserError(this.problems);
     const { graph, warnings } = applyDeclarations(maker.finish(outputs), proto);
-    return { graph, info: modelInfo(this.model), warnings: [...this.warnings.values(), ...warnings] };
+    const labels = outputs.flatMap((id, k): [string, Labels][] => {
+      const found = scope.frame.labels.get(id);
+      return found ? [[proto.output[k]!.name, found]] : [];
+    });
+    return {
+      graph,
+      info: modelInfo(this.model),
+      warnings: [...this.warnings.values(), ...warnings],
+      labels: new Map(labels),
+    };
   }
 
   private scope(o: { readonly frame: Frame } & Partial<Omit<ConstructorParameters<typeof Scope>[0], "load">>): Scope {
@@ -153,7 +168,7 @@ class Importer {
     scope.frame.reserve([...given, ...g.node.flatMap((n) => n.output)]);
   }
   private initializer(t: TensorProto, scope: Scope): Meaning {
-    return this.attempt(null, () => scope.frame.maker.constant(readTensor(t, this.directory), t.name)) ?? "unknown";
+    return this.attempt(null, () => constantValue(readConstant(t, this.directory), t.name, scope.frame)) ?? "unknown";
   }
   /** The values of a graph's outputs; null when one is unknown. */
   private outputs(g: GraphProto, scope: Scope, loc: Loc | null): ValueId[] | null {
@@ -229,18 +244,23 @@ class Importer {
   }
 
   private constant({ n, attributes, scope }: Call): readonly Meaning[] {
-    const t = constantOf([...attributes.values()], this.directory);
-    return [scope.frame.maker.constant(t, scope.valueName(n.output[0] ?? ""))];
+    const c = constantOf([...attributes.values()], this.directory);
+    return [constantValue(c, scope.valueName(n.output[0] ?? ""), scope.frame)];
   }
 
   private operator(def: OpDef<Attrs>, domain: string, opset: number, call: Call): readonly (Meaning | null)[] {
     const { n, attributes, loc, scope } = call;
     const { maker } = scope.frame;
+    const labels = call.inputs.map((m) => (typeof m === "number" ? (scope.frame.labels.get(m) ?? null) : null));
+    const text = labels.findIndex((l) => l?.of === "elements");
+    if (text >= 0 && !def.labels && def.body.kind !== "view")
+      throw userError("E203", `input ${text} is text, which is supported as names of labels only`);
     const raw = new NodeAttributes({
       opset,
       type: n.opType,
       domain,
       inputs: call.inputs.map((m) => m !== "absent"),
+      labels,
       outputCount: n.output.length,
       attributes,
       loc,
@@ -287,8 +307,12 @@ class Importer {
     }
     const names = n.output.map((o) => (o === "" ? null : scope.valueName(o)));
     const outputs = maker.node(def, attrs, [...inputs, ...captures], names, loc);
+    const given = def.labels ? def.labels(attrs, labels) : def.body.kind === "view" ? keepText(attrs, labels) : [];
     outputs.forEach((v, k) => {
-      if (v !== null) checkSize(maker.type(v), `output ${k}`);
+      if (v === null) return;
+      checkSize(maker.type(v), `output ${k}`);
+      const label = given[k];
+      if (label) scope.frame.labels.set(v, label);
     });
     return outputs;
   }
@@ -336,7 +360,10 @@ class Importer {
       if (name !== "" && m === "absent")
         return fail(`nothing computes output "${f.output[i]}" of function "${f.name}"`);
       if (name === "" || typeof m !== "number" || !copied[i]) return m;
-      return must(frame.maker.node(identity, {}, [m], [scope.valueName(name)], loc)[0], "an output");
+      const copy = must(frame.maker.node(identity, {}, [m], [scope.valueName(name)], loc)[0], "an output");
+      const labels = frame.labels.get(m);
+      if (labels) frame.labels.set(copy, labels);
+      return copy;
     });
   }
 
@@ -384,6 +411,8 @@ class Importer {
     for (const [k, i] of g.input.entries()) inner.define(i.name, types ? maker.input(i.name, types[k]!) : "unknown");
     this.nodes(g.node, inner);
     const outputs = this.outputs(g, inner, loc);
+    if (outputs?.some((o) => frame.labels.get(o)?.of === "elements"))
+      this.problem("E203", "a graph inside of a node gives text, which is not supported", loc);
     return outputs === null || this.problems.length > before
       ? null
       : { graph: maker.finish(outputs), captures: frame.captures };
@@ -394,6 +423,11 @@ class Importer {
   }
 }
 
+function constantValue(c: Constant, name: string, frame: Frame): ValueId {
+  const id = frame.maker.constant(c.tensor, name);
+  if (c.labels) frame.labels.set(id, c.labels);
+  return id;
+}
 function versionsOf(list: readonly OperatorSetIdProto[]): ReadonlyMap<string, number> {
   return new Map(list.map((o) => [normalDomain(o.domain), o.version ?? 0]));
 }

@@ -3,6 +3,7 @@
 import type { ValueId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
 import type { GraphMaker } from "../ir/graph-maker.ts";
+import type { Labels } from "../ir/opdef.ts";
 import type { AttributeProto, FunctionProto, NodeProto, TensorProto } from "./schema.ts";
 
 /**
@@ -15,6 +16,8 @@ export class Frame {
   readonly maker: GraphMaker;
   /** Values of the surrounding graph that this body graph uses, in the order of its extra inputs. */
   readonly captures: ValueId[] = [];
+  /** What the numbers of values stand for. */
+  readonly labels: Map<ValueId, Labels> = new Map();
   /** Names in use, with the number that the next value of that name may try. */
   private readonly names = new Map<string, number>();
   constructor(maker: GraphMaker) {
@@ -108,8 +111,12 @@ export class Scope {
     const { maker } = this.frame;
     const constant = outer.constantOf(found);
     const inside = this.frame.unique(name);
-    if (constant) return maker.constant(constant, inside);
-    this.frame.captures.push(found);
-    return maker.input(inside, outer.type(found), outer.known(found));
+    if (!constant) this.frame.captures.push(found);
+    const own = constant
+      ? maker.constant(constant, inside)
+      : maker.input(inside, outer.type(found), outer.known(found));
+    const labels = this.outer!.frame.labels.get(found);
+    if (labels) this.frame.labels.set(own, labels);
+    return own;
   }
 }

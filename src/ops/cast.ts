@@ -4,8 +4,10 @@ import { constant, type Expr, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type Accuracy, type OpDef, op } from "../ir/opdef.ts";
 import { type DType, elementBytes, intBits, isFloat, isInt, tensorType } from "../ir/types.ts";
-import { onnx, tensor, wide } from "./common.ts";
+import { keepText, onnx, tensor, wide } from "./common.ts";
 
+/** TensorProto.DataType's number of strings. */
+const textType = 8;
 const exact: Accuracy = { kind: "exact" };
 /** The least magnitude that overflows the 8-bit floats when a cast does not saturate, and what it becomes. A half-way value goes to even. */
 const overflow: Readonly<
@@ -34,7 +36,12 @@ export const Cast: OpDef<{ to: DType; wraps?: boolean }> = op<{ to: DType; wraps
   onnx: [onnx("Cast", 1, 6, 9, 13, 19, 21, 23, 24, 25)],
   accuracy: exact,
   effects: "none",
-  parse: (n) => ({ to: n.dtype("to"), ...(n.int("saturate", 1) === 0 ? { wraps: true } : {}) }),
+  parse: (n) => {
+    // Text to text; whatever else is made of text is refused with its type.
+    if (n.labels(0)?.of === "elements") return { to: n.int("to") === textType ? "i64" : n.fail("text cannot be cast") };
+    return { to: n.dtype("to"), ...(n.int("saturate", 1) === 0 ? { wraps: true } : {}) };
+  },
+  labels: keepText,
   infer: (x, a, ctx) => [tensorType(a.to, tensor(x, 0, ctx).shape)],
   body: {
     kind: "compute",

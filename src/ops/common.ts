@@ -3,7 +3,7 @@ import { must } from "../base/assert.ts";
 import type { Dim } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import { type Expr, eq, i32, load, ofDim, where } from "../ir/expr.ts";
-import type { InferCtx, RawNode } from "../ir/opdef.ts";
+import type { InferCtx, Labels, RawNode } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, type TensorType, tensorType, type ValueType, widened } from "../ir/types.ts";
 
@@ -87,6 +87,10 @@ export function likeInput(x: readonly (ValueType | null)[], ctx: InferCtx): read
 /** A float narrower than f32 is computed in f32; other types as they are. */
 export function wide(d: DType): DType {
   return isFloat(d) ? widened(d) : d;
+}
+/** Labels of ops whose output is made of input 0's elements: text stays text. */
+export function keepText(_a: unknown, x: readonly (Labels | null)[]): readonly (Labels | null)[] {
+  return [x[0]?.of === "elements" ? x[0] : null];
 }
 export const noAttrs = (_n: RawNode): Record<string, never> => ({});
 

@@ -9,7 +9,7 @@ import type { Stmt } from "../ir/loops.ts";
 import { type OpDef, op, type PartialTensor, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
-import { likeInput, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
+import { keepText, likeInput, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt, toIndex } from "./ints.ts";
 import { callKernel, seq, store, unravel, when } from "./kernel.ts";
 
@@ -50,6 +50,7 @@ function checkIndices(p: PartialTensor | null, d: Dim, fail: (m: string) => neve
 export const Gather: OpDef<{ axis: number }> = op({
   name: "Gather",
   onnx: [onnx("Gather", 1, 11, 13)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({ axis: n.int("axis", 0) }),
@@ -86,6 +87,7 @@ function gatherIndex(b: TeBuilder, known: PartialTensor | null, at: readonly Exp
 export const GatherElements: OpDef<{ axis: number }> = op({
   name: "GatherElements",
   onnx: [onnx("GatherElements", 11, 13)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({ axis: n.int("axis", 0) }),
@@ -116,6 +118,7 @@ export const GatherElements: OpDef<{ axis: number }> = op({
 export const GatherND: OpDef<{ batch: number }> = op({
   name: "GatherND",
   onnx: [onnx("GatherND", 11, 12, 13)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({ batch: n.int("batch_dims", 0) }),
@@ -418,6 +421,7 @@ export const Col2Im: OpDef<{ dilations?: readonly number[]; pads?: readonly numb
 export const ArrayFeatureExtractor: OpDef<Record<string, never>> = op({
   name: "ArrayFeatureExtractor",
   onnx: [{ domain: "ai.onnx.ml", type: "ArrayFeatureExtractor", since: [1] }],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,

@@ -10,6 +10,7 @@ import { convOps } from "./conv.ts";
 import { createOps } from "./create.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { encoderOps } from "./encoders.ts";
 import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
 import { linearAttentionOps } from "./linear-attention.ts";
@@ -58,6 +59,7 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...controlOps,
   ...signalOps,
   ...mlOps,
+  ...encoderOps,
   ...treeOps,
   ...svmOps,
   ...ngramOps,

@@ -1,19 +1,18 @@
-// ai.onnx.ml: feature transforms, linear models and support vector machines. Labels are integers: a model with string labels gives
-// the position of the label in its list instead.
+// ai.onnx.ml: feature transforms and linear models, and what classifiers share. Where labels are text, a class is its position in their list.
 
 import type { Dim } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
-import { type Accuracy, type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
+import { type Accuracy, type Labels, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
-import { type DType, isFloat, type Tensor, tensorOf, tensorType, type ValueType } from "../ir/types.ts";
-import { expectType, noAttrs, shapeText, tensor } from "./common.ts";
+import { type DType, isFloat, tensorOf, tensorType } from "../ir/types.ts";
+import { shapeText, tensor } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
 import { sigmoid } from "./elementwise.ts";
 import { softmaxInto } from "./norm.ts";
-import { argInto, inputIndex, maxInto, reduceInto, sumInto } from "./reduce.ts";
+import { argInto, inputIndex, maxInto, sumInto } from "./reduce.ts";
 
 export const ml = (
   type: string,
@@ -80,14 +79,25 @@ export function postTransform(b: TeBuilder, scores: Buffer, out: Buffer, post: P
   }
 }
 
-/** The label of class k: from a table, or k itself for strings. */
-export type Labels = { readonly labels: readonly number[]; readonly classes: number };
-export function parseLabels(n: RawNode, ints: string): Labels {
-  const [numbers, strings] = [n.ints(ints), n.strings("classlabels_strings")];
-  if (strings && strings.length > 0) return { labels: strings.map((_, k) => k), classes: strings.length };
+/** The label of class k: from a table, or k itself where labels are text (names). */
+export type ClassLabels = {
+  readonly labels: readonly number[];
+  readonly classes: number;
+  readonly names?: readonly string[];
+};
+export function parseLabels(n: RawNode, ints: string): ClassLabels {
+  const [numbers, names] = [n.ints(ints), n.strings("classlabels_strings")];
+  if (names && names.length > 0) return { labels: names.map((_, k) => k), classes: names.length, names };
   return { labels: numbers ?? [], classes: numbers?.length ?? 0 };
 }
-export function labelOf(b: TeBuilder, l: Labels, k: Expr, to: DType): Expr {
+/** What a classifier's outputs stand for; perClass: the scores have a column for each class. */
+export function classifierLabels(a: ClassLabels, perClass = true): readonly (Labels | null)[] {
+  return [
+    a.names ? { of: "elements", names: a.names } : null,
+    perClass && a.classes > 0 ? { of: "columns", names: a.names ?? a.labels } : null,
+  ];
+}
+export function labelOf(b: TeBuilder, l: ClassLabels, k: Expr, to: DType): Expr {
   if (l.labels.every((v, i) => v === i)) return E.to(to, k);
   return E.to(to, load(b.constant("labels", tensorOf("i32", [l.labels.length], l.labels)), [k]));
 }
@@ -98,7 +108,7 @@ export function labelOf(b: TeBuilder, l: Labels, k: Expr, to: DType): Expr {
 export type SingleScore = { readonly threshold: number; readonly mirrored: "complement" | "negated" };
 export function classify(
   b: TeBuilder,
-  l: Labels,
+  l: ClassLabels,
   scores: Buffer,
   label: Buffer,
   out: Buffer,
@@ -153,7 +163,7 @@ const bug = (m: string): never => {
   throw new Error(m);
 };
 
-export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & Labels>({
+export const LinearClassifier: OpDef<LinearAttrs & ClassLabels> = op<LinearAttrs & ClassLabels>({
   name: "LinearClassifier",
   onnx: [ml("LinearClassifier", 1)],
   accuracy,
@@ -174,6 +184,7 @@ export const LinearClassifier: OpDef<LinearAttrs & Labels> = op<LinearAttrs & La
     const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
     return [tensorType("i64", [rows]), tensorType("f32", [rows, D.int(Math.max(a.classes, a.outputs))])];
   },
+  labels: (a) => classifierLabels(a, a.classes >= a.outputs),
   body: {
     kind: "compute",
     compute: (b, n) => {
@@ -331,113 +342,6 @@ export const FeatureVectorizer: OpDef<Record<string, never>> = op({
   },
 });
 
-/** A new last axis with 1 at the element's category. */
-export const OneHotEncoder: OpDef<{ categories: readonly number[] }> = op({
-  name: "OneHotEncoder",
-  onnx: [ml("OneHotEncoder", 1)],
-  accuracy: { kind: "exact" },
-  effects: "none",
-  parse: (n) => {
-    n.has("zeros");
-    return { categories: n.ints("cats_int64s") ?? n.fail("only integer categories are supported") };
-  },
-  infer: (x, a, ctx) => [tensorType("f32", [...tensor(x, 0, ctx).shape, D.int(a.categories.length)])],
-  body: {
-    kind: "compute",
-    compute: (b, n) => {
-      const [x, out] = [b.input(0), b.output(0)];
-      const table = b.constant("categories", tensorOf("i32", [n.attrs.categories.length], n.attrs.categories));
-      b.map(out, (i) =>
-        E.where(
-          E.eq(E.to("i32", load(x, i.slice(0, -1))), load(table, [i[i.length - 1]!])),
-          constant("f32", 1),
-          constant("f32", 0),
-        ),
-      );
-    },
-  },
-});
-
-type EncoderAttrs = { readonly keys: Tensor; readonly values: Tensor; readonly fallback: Tensor };
-/** A map from numbers to numbers; NaN is a key like any other. */
-export const LabelEncoder: OpDef<EncoderAttrs> = op({
-  name: "LabelEncoder",
-  onnx: [ml("LabelEncoder", 2, 4)],
-  accuracy: { kind: "exact" },
-  effects: "none",
-  parse: (n) => {
-    const list = (what: "keys" | "values"): Tensor => {
-      const t = n.opset >= 4 ? n.tensor(`${what}_tensor`) : undefined;
-      if (t) return t;
-      const [ints, floats] = [n.ints(`${what}_int64s`), n.floats(`${what}_floats`)];
-      if (ints) return tensorOf("i64", [ints.length], ints);
-      return floats ? tensorOf("f32", [floats.length], floats) : n.fail(`only numeric ${what} are supported`);
-    };
-    const [keys, values] = [list("keys"), list("values")];
-    const given = n.opset >= 4 ? n.tensor("default_tensor") : undefined;
-    return {
-      keys,
-      values,
-      fallback:
-        given ??
-        tensorOf(
-          values.dtype,
-          [1],
-          [isFloat(values.dtype) ? n.float("default_float", -0) : n.int("default_int64", -1)],
-        ),
-    };
-  },
-  infer: (x, a, ctx) => {
-    expectType(tensor(x, 0, ctx), [a.keys.dtype], "the input", ctx);
-    return [tensorType(a.values.dtype, tensor(x, 0, ctx).shape)];
-  },
-  body: {
-    kind: "compute",
-    compute: (b, n) => {
-      const [x, out] = [b.input(0), b.output(0)];
-      const [keys, values, fallback] = [
-        b.constant("keys", n.attrs.keys),
-        b.constant("values", n.attrs.values),
-        b.constant("default", n.attrs.fallback),
-      ];
-      const count = D.int(n.attrs.keys.dims.reduce((p, q) => p * q, 1));
-      const found = b.temp("found", "i32", x.shape);
-      reduceInto(b, found, [count], (i, [r]) => {
-        const [v, key] = [load<Expr>(x, i), load<Expr>(keys, [r!])];
-        const same = isFloat(v.dtype)
-          ? E.or(E.eq(v, key), E.and(E.unary("isnan", v), E.unary("isnan", key)))
-          : E.eq(v, key);
-        return { state: [{ init: constant("i32", -1), update: ([s]) => E.where(same, r!, s!) }] };
-      });
-      b.map(out, (i) =>
-        E.where(
-          E.lt(load(found, i), 0),
-          load(
-            fallback,
-            fallback.shape.map(() => i32(0)),
-          ),
-          load(values, [E.max(load(found, i), 0)]),
-        ),
-      );
-    },
-  },
-});
-
-/** The probabilities as they are: a map has no other form here. Columns are in the order of the labels. */
-export const ZipMap: OpDef<Record<string, never>> = op({
-  name: "ZipMap",
-  onnx: [ml("ZipMap", 1)],
-  accuracy: { kind: "exact" },
-  effects: "none",
-  parse: (n) => {
-    n.has("classlabels_int64s");
-    n.has("classlabels_strings");
-    return noAttrs(n);
-  },
-  infer: (x, _a, ctx: InferCtx): readonly ValueType[] => [tensorType("f32", tensor(x, 0, ctx).shape)],
-  body: { kind: "view" },
-});
-
 export const mlOps: readonly OpDef<Attrs>[] = [
   LinearClassifier,
   LinearRegressor,
@@ -446,7 +350,4 @@ export const mlOps: readonly OpDef<Attrs>[] = [
   Imputer,
   Normalizer,
   FeatureVectorizer,
-  OneHotEncoder,
-  LabelEncoder,
-  ZipMap,
 ] as unknown as readonly OpDef<Attrs>[];

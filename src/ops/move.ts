@@ -11,6 +11,7 @@ import {
   broadcastShapes,
   type IndexAttrs,
   indexType,
+  keepText,
   likeInput,
   loadBroadcast,
   noAttrs,
@@ -25,6 +26,7 @@ import { bindExtents, ceilDiv, countKnown, dimAt, intAt, toIndex } from "./ints.
 export const Transpose: OpDef<{ perm?: readonly number[] }> = op({
   name: "Transpose",
   onnx: [onnx("Transpose", 1, 13, 21, 23, 24, 25)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => {
@@ -228,6 +230,7 @@ export const Split: OpDef<SplitAttrs> = op<SplitAttrs>({
 export const Expand: OpDef<Record<string, never>> = op({
   name: "Expand",
   onnx: [onnx("Expand", 8, 13)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,

@@ -8,7 +8,7 @@ import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type PartialTensor, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
-import { normalAxis, onnx, shapeText, tensor } from "./common.ts";
+import { keepText, normalAxis, onnx, shapeText, tensor } from "./common.ts";
 import {
   bindExtents,
   ceilDiv,
@@ -100,6 +100,7 @@ const sizes: D.Ranges = () => ({ min: D.zero, max: null });
 export const Slice: OpDef<SliceAttrs> = op<SliceAttrs>({
   name: "Slice",
   onnx: [onnx("Slice", 1, 10, 11, 13)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => {

@@ -9,7 +9,17 @@ import type { Stmt } from "../ir/loops.ts";
 import { type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
-import { type IndexAttrs, indexType, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
+import {
+  type IndexAttrs,
+  indexType,
+  keepText,
+  noAttrs,
+  normalAxis,
+  onnx,
+  sameType,
+  shapeText,
+  tensor,
+} from "./common.ts";
 import { bindExtents, dimAt, intAt, scalarOf } from "./ints.ts";
 import { callKernel, type KernelScope, seq, store, unravel, type Variable, when, whileLoop } from "./kernel.ts";
 
@@ -177,6 +187,7 @@ export const NonZero: OpDef<IndexAttrs> = op<IndexAttrs>({
 export const Compress: OpDef<{ axis?: number }> = op<{ axis?: number }>({
   name: "Compress",
   onnx: [onnx("Compress", 9, 11)],
+  labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => (n.has("axis") ? { axis: n.int("axis") } : {}),

@@ -13,10 +13,11 @@ import { sumOfProducts } from "./contract.ts";
 import { sigmoid } from "./elementwise.ts";
 import { callKernel, seq, store, type Variable, when, whileLoop } from "./kernel.ts";
 import {
+  type ClassLabels,
+  classifierLabels,
   classify,
   f32s,
   feature,
-  type Labels,
   labelOf,
   ml,
   type PostTransform,
@@ -238,7 +239,7 @@ function coupled(b: TeBuilder, r: Buffer, out: Buffer): void {
 
 type Pair = readonly [number, number];
 type SvmClassifierAttrs = SvmAttrs &
-  Labels & {
+  ClassLabels & {
     readonly perClass: readonly number[];
     /** Of the logistic functions that make probabilities of the pairs' scores; empty: there are none. */
     readonly slopes: readonly number[];
@@ -270,11 +271,9 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
   infer: (x, a, ctx) => {
     const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
     const c = a.classes;
-    return [
-      tensorType("i64", [rows]),
-      tensorType("f32", [rows, D.int(a.supports > 0 && c > 2 && a.slopes.length === 0 ? (c * (c - 1)) / 2 : c)]),
-    ];
+    return [tensorType("i64", [rows]), tensorType("f32", [rows, D.int(ofPairs(a) ? (c * (c - 1)) / 2 : c)])];
   },
+  labels: (a) => classifierLabels(a, !ofPairs(a)),
   body: {
     kind: "loops",
     loops: (b, n) => {
@@ -338,7 +337,7 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
         coupled(b, pairwise(b, scores, pairs, c, a), p);
         return postTransform(b, p, b.output(1), a.post as PostTransform);
       }
-      if (c > 2) return postTransform(b, scores, b.output(1), a.post as PostTransform);
+      if (ofPairs(a)) return postTransform(b, scores, b.output(1), a.post as PostTransform);
       b.map(b.output(1), ([i, q]) => {
         const s = load<Expr>(scores, [i!, i32(0)]);
         return E.where(E.eq(q!, 0), E.neg(s), s);
@@ -346,5 +345,10 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
     },
   },
 });
+
+/** Whether there is a score for each pair of classes, not for each class. */
+function ofPairs(a: SvmClassifierAttrs): boolean {
+  return a.supports > 0 && a.classes > 2 && a.slopes.length === 0;
+}
 
 export const svmOps: readonly OpDef<Attrs>[] = [SVMRegressor, SVMClassifier] as unknown as readonly OpDef<Attrs>[];

@@ -9,6 +9,8 @@ import { type DType, type Tensor, tensorOf, tensorType, typedView } from "../ir/
 import { tensor } from "./common.ts";
 import { callKernel, seq, store, whileLoop } from "./kernel.ts";
 import {
+  type ClassLabels,
+  classifierLabels,
   classify,
   feature,
   ml,
@@ -299,12 +301,7 @@ function evaluate(b: TeBuilder, f: Forest): Buffer {
   return scores;
 }
 
-type ClassifierAttrs = Forest & {
-  readonly labels: readonly number[];
-  readonly classes: number;
-  readonly post: string;
-  readonly single: boolean;
-};
+type ClassifierAttrs = Forest & ClassLabels & { readonly post: string; readonly single: boolean };
 export const TreeEnsembleClassifier: OpDef<ClassifierAttrs> = op<ClassifierAttrs>({
   name: "TreeEnsembleClassifier",
   onnx: [ml("TreeEnsembleClassifier", 1, 3, 5)],
@@ -329,6 +326,7 @@ export const TreeEnsembleClassifier: OpDef<ClassifierAttrs> = op<ClassifierAttrs
     const [rows] = rowsOf(tensor(x, 0, ctx).shape, ctx);
     return [tensorType("i64", [rows]), tensorType("f32", [rows, D.int(a.classes)])];
   },
+  labels: (a) => classifierLabels(a),
   body: {
     kind: "loops",
     loops: (b, n) => {

@@ -125,6 +125,7 @@ export const Identity: OpDef<Record<string, never>> = op({
   effects: "none",
   parse: noAttrs,
   infer: (x, _a, ctx): readonly ValueType[] => [x[0] ?? ctx.fail("input 0 is missing")],
+  labels: (_a, x) => x.slice(0, 1),
   body: { kind: "view" },
 });
 export const Flatten: OpDef<{ axis: number }> = view(

@@ -2,11 +2,13 @@
 import { must } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
+import type { Labels } from "../../src/ir/opdef.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
+import type { EmitOptions } from "../../src/ir/target.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { elementType } from "./code.ts";
-import { identifier, Names, quoted } from "./names.ts";
+import { identifier, Names, quoted, stringText } from "./names.ts";
 
 /** A member of NAME_in or NAME_out. */
 export type Field = {
@@ -19,6 +21,7 @@ export type Field = {
   /** An output whose dims depend on data: the run sets the pointer. */
   readonly dynamic: boolean;
   readonly type: string;
+  readonly labels: Labels | null;
 };
 export type Interface = {
   /** The prefix of functions and types, and of macros. */
@@ -43,7 +46,7 @@ function symbols(b: Buffer): Set<SymbolId> {
   return found;
 }
 
-export function interfaceOf(p: Program, name: string): Interface {
+export function interfaceOf(p: Program, name: string, labels?: EmitOptions["labels"]): Interface {
   const bound = new Set(p.bindings.map((b) => b.id));
   const fields = (ports: Program["inputs"], taken: readonly string[]): Field[] => {
     const names = new Names(taken);
@@ -58,6 +61,7 @@ export function interfaceOf(p: Program, name: string): Interface {
         dims: syms.size > 0 ? names.fresh(`${member}_dims`) : null,
         dynamic: [...syms].some((s) => !bound.has(s)),
         type: elementType(buffer.dtype),
+        labels: (ports === p.outputs && labels?.get(port)) || null,
       };
     });
   };
@@ -177,6 +181,17 @@ export function printHeader(i: Interface, weights: "embed" | "file", hasInit: bo
     `} ${name}_out;`,
     "",
   );
+  const macros = new Names();
+  for (const { port, name: field, labels } of i.outputs) {
+    if (!labels) continue;
+    const what =
+      labels.of === "elements" ? "The text that each element is the position of" : "The names of the columns";
+    out(
+      `/* ${what}, for an array of const char *: ${quoted(port)}. */`,
+      `#define ${upper}_${macros.fresh(field.toUpperCase())}_LABELS { ${labels.names.map((n) => stringText(String(n))).join(", ")} }`,
+      "",
+    );
+  }
   if (hasInit) {
     out(`/* Fills ctx->prepared, once before the first run. */`, `int ${name}_init(const ${name}_ctx *ctx);`, "");
   }

@@ -51,3 +51,12 @@ export function quoted(text: string): string {
     .replaceAll("/*", "\\/*")
     .replaceAll("??", "?\\?");
 }
+
+/** A string literal of the text in UTF-8. */
+export function stringText(text: string): string {
+  const plain = (b: number): boolean => b >= 32 && b < 127 && b !== 34 && b !== 63 && b !== 92;
+  const bytes = Array.from(new TextEncoder().encode(text), (b) =>
+    plain(b) ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, "0")}`,
+  );
+  return `"${bytes.join("")}"`;
+}

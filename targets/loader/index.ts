@@ -43,7 +43,7 @@ export function packageLinear(p: Program, options: EmitOptions, module: LinearCo
   const encoder = new TextEncoder();
   const empty = p.constants.size === 0;
   const place = options.weights === "file" && !empty ? "file" : module.kind === "js" && !empty ? "text" : "module";
-  const manifest = manifestOf(p, name, place);
+  const manifest = manifestOf(p, name, place, options.labels);
   const blob = place === "module" ? null : weightsBlob(p);
   const text = place === "text" ? Buffer.from(blob!).toString("base64") : "";
   const embedded = place === "module" ? must(D.known(p.plan.sizes.weights), "the size of the weights") : 0;

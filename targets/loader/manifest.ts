@@ -6,6 +6,7 @@ import type { SymbolId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
+import type { EmitOptions } from "../../src/ir/target.ts";
 import type { Port } from "../../src/ir/te.ts";
 import type { DType } from "../../src/ir/types.ts";
 
@@ -43,8 +44,13 @@ export function dimInfo(d: Dim): number | string {
   return d.kind === "int" ? d.value : d.kind === "sym" ? d.id : d.key;
 }
 
-/** The manifest of a program whose weights are where `weights` says. */
-export function manifestOf(p: Program, name: string, weights: Manifest["weights"]): Manifest {
+/** The manifest of a program whose weights are where `weights` says. labels: as in EmitOptions. */
+export function manifestOf(
+  p: Program,
+  name: string,
+  weights: Manifest["weights"],
+  labels?: EmitOptions["labels"],
+): Manifest {
   const known = new Set<SymbolId>([...p.bindings.map((b) => b.id), ...p.plan.lets.map((l) => l.id)]);
   const info = (port: Port): PortInfo => {
     const { dtype, shape } = must(p.buffers.get(port.buffer), `buffer of ${port.name}`);
@@ -56,7 +62,10 @@ export function manifestOf(p: Program, name: string, weights: Manifest["weights"
   return {
     name,
     inputs: p.inputs.map(info),
-    outputs: p.outputs.map(info),
+    outputs: p.outputs.map((port) => {
+      const known = labels?.get(port.name);
+      return known ? { ...info(port), labels: known } : info(port);
+    }),
     symbols: p.bindings.map((b) => ({ name: b.id, input: b.input, axis: b.axis, min: b.min, max: b.max })),
     sizes: { weights: size(sizes.weights), prepared: size(sizes.prepared), arena: dimInfo(sizes.arena) },
     weights,

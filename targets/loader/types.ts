@@ -40,11 +40,17 @@ function inputType(port: PortInfo): string {
   const data = `${arrayOf(port.type)} | readonly (${plain})[]`;
   return `${data} | { readonly data: ${data}; readonly dims?: ${dimsType(port)} }`;
 }
-function infoType(port: PortInfo): string {
-  return `{ readonly name: ${text(port.name)}; readonly type: ${text(port.type)}; readonly dims: readonly [${port.dims.map(text).join(", ")}] }`;
+function infoType({ name, type, dims, labels }: PortInfo): string {
+  const names = (list: readonly (number | string)[]): string => `readonly [${list.map(text).join(", ")}]`;
+  const labelled = labels
+    ? `; readonly labels: { readonly of: ${text(labels.of)}; readonly names: ${names(labels.names)} }`
+    : "";
+  return `{ readonly name: ${text(name)}; readonly type: ${text(type)}; readonly dims: ${names(dims)}${labelled} }`;
 }
-function comment(port: PortInfo): string {
-  return `  /** ${port.type} [${port.dims.join(", ")}] */`.replaceAll("*/", "* /").replace(/\* \/$/, "*/");
+const labelNote = { elements: "positions in", columns: "columns" } as const;
+function comment({ type, dims, labels }: PortInfo): string {
+  const note = labels ? `, ${labelNote[labels.of]} ${labels.names.map(text).join(", ")}` : "";
+  return `  /** ${type} [${dims.join(", ")}]${note} */`.replaceAll("*/", "* /").replace(/\* \/$/, "*/");
 }
 
 function gpuOptions(source: string): string {

@@ -13,7 +13,7 @@ import { wordWeights } from "./weights.ts";
 async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
   const { name } = options;
   const place = p.constants.size === 0 ? "module" : options.weights === "file" ? "file" : "text";
-  const manifest = manifestOf(p, name, place);
+  const manifest = manifestOf(p, name, place, options.labels);
   const { plan, wgsl } = planProgram(p, manifest);
   const weights = place === "module" ? null : wordWeights(p);
   const text = place === "text" ? Buffer.from(weights!).toString("base64") : "";

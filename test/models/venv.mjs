@@ -1,20 +1,21 @@
-// The Python environment of the model and conformance tests: made once in the cache, from requirements.txt.
+// Python environments of the tests: made once in the cache, each from a file of pinned requirements.
 import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cacheFolder, failure, root, run, sha256 } from "./cache.mjs";
 
-const requirements = join(root, "test/models/requirements.txt");
+/** Of the model and conformance tests. */
+const common = join(root, "test/models/requirements.txt");
 
 /** pip that gives up soon where there is no registry, instead of retrying for minutes. */
 export const pipFlags = ["--disable-pip-version-check", "--quiet", "--retries", "1", "--timeout", "60"];
 
 /**
- * The python of an environment that holds the pinned packages, made first if it is missing.
+ * The python of an environment that holds the packages that `requirements` pins, made first if it is missing.
  * Rejects with code 'UNAVAILABLE' where there is no python3 or no registry.
  */
-export async function venv() {
+export async function venv(requirements = common) {
   // Named by what it holds, so new pins make a new one and a half-made one is never used.
   const version = await run("python3", ["--version"], { code: "UNAVAILABLE" });
   const name = `venv-${sha256(version + readFileSync(requirements, "utf8")).slice(0, 12)}`;

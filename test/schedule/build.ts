@@ -32,6 +32,7 @@ function rawNode(type: string, attrs: Attributes, inputs: readonly unknown[], ou
     outputCount,
     has: (name) => get(name) !== undefined,
     hasInput: (i) => (inputs[i] ?? null) !== null,
+    labels: () => null,
     int: one,
     float: one,
     string: one,

@@ -1,4 +1,4 @@
-"""Fits scikit-learn's estimators on random numbers and converts them to ONNX: python estimators.py FOLDER.
+"""Fits scikit-learn's estimators on random numbers and converts them to ONNX: python fit.py FOLDER.
 
 Writes NAME.onnx, NAME.npz (in_<input>, and what onnxruntime answers: out_<i>) and index.json: a list of {name, ops, labels}, where labels
 are, by output, the names that stand for its elements or its columns.
@@ -172,7 +172,7 @@ def add(name, model, inputs, target, options=None):
         f.write(converted.SerializeToString())
     np.savez(f"{folder}/{name}.npz", **saved)
     ops = sorted({f"{n.domain}:{n.op_type}" if n.domain else n.op_type for n in converted.graph.node})
-    index.append({"name": name, "ops": ops, "labels": labels, "sequences": len(labels) + 1 > len(saved)})
+    index.append({"name": name, "ops": ops, "labels": labels})
 
 
 index, left_out = [], []
