@@ -124,10 +124,20 @@ export function classify(
   b.map(label, ([i]) =>
     labelOf(b, l, E.where(E.lt(single.threshold, load(scores, [i!, i32(0)])), i32(1), i32(0)), label.dtype),
   );
+  twoScores(b, scores, out, post, single.mirrored);
+}
+/** The scores of both classes from that of the second. */
+export function twoScores(
+  b: TeBuilder,
+  scores: Buffer,
+  out: Buffer,
+  post: PostTransform,
+  mirrored: SingleScore["mirrored"],
+): void {
   const logistic = post === "LOGISTIC";
   b.map(out, ([i, c]) => {
     const s = load<Expr>(scores, [i!, i32(0)]);
-    if (single.mirrored === "complement") {
+    if (mirrored === "complement") {
       const p = logistic ? sigmoid(s) : s;
       return E.to(out.dtype, E.where(E.eq(c!, 0), E.sub(1, p), p));
     }

@@ -25,6 +25,7 @@ import {
   parsePost,
   postTransform,
   rowsOf,
+  twoScores,
 } from "./ml.ts";
 import { argInto, sumInto } from "./reduce.ts";
 
@@ -338,10 +339,8 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
         return postTransform(b, p, b.output(1), a.post as PostTransform);
       }
       if (ofPairs(a)) return postTransform(b, scores, b.output(1), a.post as PostTransform);
-      b.map(b.output(1), ([i, q]) => {
-        const s = load<Expr>(scores, [i!, i32(0)]);
-        return E.where(E.eq(q!, 0), E.neg(s), s);
-      });
+      const post = a.post as PostTransform;
+      twoScores(b, scores, b.output(1), post, post === "NONE" ? "negated" : "complement");
     },
   },
 });
