@@ -1,5 +1,6 @@
 // onnxruntime's attention operators (com.microsoft): Attention, MultiHeadAttention, GroupQueryAttention.
 
+import type { ValueId } from "../base/brand.ts";
 import type { Dim } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
@@ -11,8 +12,12 @@ import { type DType, tensorType, type ValueType } from "../ir/types.ts";
 import { attend, attentionAccuracy, type Heads, headsOf, materialised, rotated, withPast } from "./attention.ts";
 import { loadBroadcast, shapeText, tensor, wide } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
+import { Expander } from "./expander.ts";
+import { Gather } from "./index-ops.ts";
 import { bindExtents, dimAt, intAt, toIndex } from "./ints.ts";
-import { microsoft } from "./quant.ts";
+import { Concat, Split } from "./move.ts";
+import { MatMulIntegerToFloat, microsoft } from "./quant.ts";
+import { Unsqueeze } from "./view.ts";
 
 type Common = { readonly heads: number; readonly scale?: number; readonly filter: number; readonly causal: boolean };
 function parseCommon(n: RawNode): Common {
@@ -219,6 +224,52 @@ function presented(
   if (pv) b.map(pv, ([m, head, p, d]) => E.to(pv.dtype, value(m!, head!, p!, d!)));
   return { keys: key, values: value };
 }
+
+/** Key or value of a past that holds both, or both in one tensor. */
+const stacked = { axis: 0 };
+/**
+ * Inputs: input (int8), weights [in, 3 * hidden], bias, input scale, weight scale, mask, input zero point, weight zero point, past. Outputs:
+ * result, present.
+ */
+export const QAttention: OpDef<Common> = op<Common>({
+  name: "QAttention",
+  onnx: [microsoft("QAttention")],
+  accuracy: attentionAccuracy,
+  effects: "none",
+  parse: (n) => {
+    if (n.int("do_rotary", 0) !== 0) n.fail("do_rotary");
+    return parseCommon(n);
+  },
+  infer: (x, a, ctx) => {
+    const { dtype } = tensor(x, 2, ctx);
+    const s = fusedShapes({ ...a, sizes: [] }, tensor(x, 0, ctx).shape, tensor(x, 1, ctx).shape, shapeOf(x, 8));
+    const h = D.int(a.heads);
+    return [
+      tensorType(dtype, [s.batch, s.queries, D.mul(h, s.valueSize)]),
+      tensorType(dtype, [D.int(2), s.batch, h, s.keys, s.size]),
+    ];
+  },
+  body: {
+    kind: "expand",
+    expand: (b, n) => {
+      const e = new Expander(b);
+      const at = (k: number): ValueId | null => n.inputs[k] ?? null;
+      const all = e.one(MatMulIntegerToFloat, [at(0), at(1), at(3), at(4), at(6), at(7), at(2)], {});
+      const [q, k, v] = b.add(Split, [all], { axis: 2, ceil: false }, 3);
+      const past = at(8);
+      const part = (i: number): ValueId | null =>
+        past === null ? null : e.one(Gather, [past, e.scalar("i64", i)], stacked);
+      const attention = [q!, k!, v!, null, at(5), null, part(0), part(1)];
+      const [y, keys, values] = b.add(MultiHeadAttention, attention, n.attrs, 3) as readonly [
+        ValueId,
+        ValueId,
+        ValueId,
+      ];
+      const each = [keys, values].map((x) => e.one(Unsqueeze, [x], { axes: [0] }));
+      return [y, e.one(Concat, each, stacked)].slice(0, Math.max(1, n.outputs.length));
+    },
+  },
+});
 
 type FusedAttrs = Common & { readonly sizes: readonly number[] };
 /** Inputs: input, weights [in, q+k+v], bias, mask, past [2, B, H, P, D], attention_bias. Outputs: result, present. */
@@ -473,5 +524,6 @@ function gqaSize(a: GqaAttrs, q: readonly Dim[], own: boolean): Dim {
 export const contribAttentionOps: readonly OpDef<Attrs>[] = [
   MultiHeadAttention,
   FusedAttention,
+  QAttention,
   GroupQueryAttention,
 ] as unknown as readonly OpDef<Attrs>[];

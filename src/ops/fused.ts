@@ -11,7 +11,7 @@ import { Conv, parseConv } from "./conv.ts";
 import { elementwiseOps, geluErf, geluTanh, sigmoid } from "./elementwise.ts";
 import { Expander } from "./expander.ts";
 import { Transpose } from "./move.ts";
-import { DequantizeLinear, DynamicQuantizeLinear, MatMulIntegerToFloat, microsoft, QuantizeLinear } from "./quant.ts";
+import { DynamicQuantizeLinear, MatMulIntegerToFloat, microsoft } from "./quant.ts";
 
 type Activation = { readonly activation: string; readonly activationAttrs: readonly number[] };
 /** Names and parameters of activations as fused operators write them. */
@@ -201,38 +201,6 @@ function biased<A extends Attrs>(type: string, parse: (n: RawNode) => A, f: (x: 
   });
 }
 
-/** An op on quantised values: dequantise, compute, quantise. `operands`: positions of x, scale, zero in the inputs. */
-function onQuantized(
-  type: string,
-  operands: readonly number[],
-  result: number,
-  f: (e: Expander, xs: readonly ValueId[], n: Attrs) => ValueId,
-  parse: (n: RawNode) => Attrs = noAttrs,
-): OpDef<Attrs> {
-  return op<Attrs>({
-    name: type,
-    onnx: [microsoft(type)],
-    accuracy: { kind: "exact" },
-    effects: "none",
-    parse,
-    infer: (x, _a, ctx) => {
-      const shapes = operands.map((k) => tensor(x, k, ctx).shape);
-      return [tensorType(tensor(x, operands[0]!, ctx).dtype, broadcastShapes(shapes, ctx))];
-    },
-    body: {
-      kind: "expand",
-      expand: (b, n) => {
-        const e = new Expander(b);
-        const attrs = { axis: 1, block: 0 };
-        const at = (k: number): ValueId | null => n.inputs[k] ?? null;
-        const xs = operands.map((k) => e.one(DequantizeLinear, [at(k), at(k + 1), at(k + 2)], attrs));
-        return [e.one(QuantizeLinear, [f(e, xs, n.attrs), at(result), at(result + 1)], attrs)];
-      },
-    },
-  });
-}
-const named = (name: string): OpDef<Attrs> => elementwiseOps.find((d) => d.name === name)!;
-
 export const fusedOps: readonly OpDef<Attrs>[] = [
   FusedConv,
   FusedGemm,
@@ -245,15 +213,5 @@ export const fusedOps: readonly OpDef<Attrs>[] = [
     "QuickGelu",
     (n) => ({ alpha: n.float("alpha", 1.702) }),
     (x, a) => E.mul(x, sigmoid(E.mul(x, a.alpha))),
-  ),
-  onQuantized("QLinearAdd", [0, 3], 6, (e, [x, y]) => e.add(x!, y!)),
-  onQuantized("QLinearMul", [0, 3], 6, (e, [x, y]) => e.mul(x!, y!)),
-  onQuantized("QLinearSigmoid", [0], 3, (e, [x]) => e.one(named("Sigmoid"), [x!], {})),
-  onQuantized(
-    "QLinearLeakyRelu",
-    [0],
-    3,
-    (e, [x], a) => e.one(named("LeakyRelu"), [x!], a),
-    (n) => ({ alpha: n.float("alpha", 0.01) }),
   ),
 ] as unknown as readonly OpDef<Attrs>[];

@@ -117,7 +117,7 @@ export const GatherElements: OpDef<{ axis: number }> = op({
 /** The last axis of indices holds positions in the axes after the batch axes. */
 export const GatherND: OpDef<{ batch: number }> = op({
   name: "GatherND",
-  onnx: [onnx("GatherND", 11, 12, 13)],
+  onnx: [onnx("GatherND", 11, 12, 13), { domain: "com.microsoft", type: "GatherND", since: [1] }],
   labels: keepText,
   accuracy: { kind: "exact" },
   effects: "none",

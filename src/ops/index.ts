@@ -5,6 +5,8 @@ import { attentionOps } from "./attention.ts";
 import { castOps } from "./cast.ts";
 import { contractOps } from "./contract.ts";
 import { contribAttentionOps } from "./contrib-attention.ts";
+import { contribMathOps } from "./contrib-math.ts";
+import { contribQuantOps } from "./contrib-quant.ts";
 import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
 import { createOps } from "./create.ts";
@@ -55,6 +57,8 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...quantOps,
   ...einsumOps,
   ...fusedOps,
+  ...contribQuantOps,
+  ...contribMathOps,
   ...rnnOps,
   ...controlOps,
   ...signalOps,

@@ -378,7 +378,7 @@ export const SpaceToDepth: OpDef<{ size: number; mode: string }> = op({
 /** Keeps one triangle of the last two axes; the rest is 0. */
 export const Trilu: OpDef<{ upper: boolean }> = op({
   name: "Trilu",
-  onnx: [onnx("Trilu", 14)],
+  onnx: [onnx("Trilu", 14), { domain: "com.microsoft", type: "Trilu", since: [1] }],
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => ({ upper: n.int("upper", 1) !== 0 }),

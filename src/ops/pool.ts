@@ -5,12 +5,22 @@ import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, load, lowest, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
-import { type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
+import { type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import { isFloat, tensorType } from "../ir/types.ts";
 import { noAttrs, onnx, shapeText, tensor } from "./common.ts";
 import { clipped, padded, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
 
-type PoolAttrs = WindowAttrs & { readonly includePad: boolean; readonly storageOrder: number; readonly p: number };
+export type PoolAttrs = WindowAttrs & {
+  readonly includePad: boolean;
+  readonly storageOrder: number;
+  readonly p: number;
+};
+export const parsePool = (n: RawNode): PoolAttrs => ({
+  ...parseWindow(n),
+  includePad: n.int("count_include_pad", 0) !== 0,
+  storageOrder: n.int("storage_order", 0),
+  p: n.int("p", 2),
+});
 const bug = (m: string): never => {
   throw new Error(m);
 };
@@ -28,12 +38,7 @@ function pool(
     onnx: [onnx(type, ...since)],
     accuracy: { kind: "rtol", r: 1e-6 },
     effects: "none",
-    parse: (n) => ({
-      ...parseWindow(n),
-      includePad: n.int("count_include_pad", 0) !== 0,
-      storageOrder: n.int("storage_order", 0),
-      p: n.int("p", 2),
-    }),
+    parse: parsePool,
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
       if (t.shape.length < 3) ctx.fail(`a pool of ${shapeText(t.shape)}`);
@@ -194,11 +199,20 @@ function globalPool<A extends Attrs>(
   });
 }
 const zero = (x: Expr): E.Const => constant(x.dtype, 0);
+export const GlobalAveragePool: OpDef<Record<string, never>> = globalPool(
+  "GlobalAveragePool",
+  [1, 22],
+  noAttrs,
+  zero,
+  E.add,
+  E.add,
+  (s, n) => E.div(s, n),
+);
 export const poolOps: readonly OpDef<Attrs>[] = [
   MaxPool,
   AveragePool,
   LpPool,
-  globalPool("GlobalAveragePool", [1, 22], noAttrs, zero, E.add, E.add, (s, n) => E.div(s, n)),
+  GlobalAveragePool,
   globalPool(
     "GlobalMaxPool",
     [1, 22],

@@ -284,7 +284,19 @@ export const SVMClassifier: OpDef<SvmClassifierAttrs> = op({
         const k = kernelMatrix(b, a, a.coefficients, c);
         const scores = b.temp("scores", "f32", k.shape);
         b.map(scores, (i) => E.add(load(k, i), a.rho[0] ?? 0));
-        return classify(b, a, scores, b.output(0), b.output(1), a.post as PostTransform, null);
+        if (c !== 2) return classify(b, a, scores, b.output(0), b.output(1), a.post as PostTransform, null);
+        // Of two classes onnxruntime takes the second where either score is high enough.
+        const positive = a.coefficients.every((w) => w >= 0);
+        b.map(b.output(0), ([i]) => {
+          const [p, q] = [0, 1].map((j) => load<Expr>(scores, [i!, i32(j)])) as [Expr, Expr];
+          const winner = E.where(
+            E.or(positive ? E.le(0.5, E.max(p, q)) : E.lt(0, E.max(p, q)), E.lt(p, q)),
+            i32(1),
+            i32(0),
+          );
+          return labelOf(b, a, winner, b.output(0).dtype);
+        });
+        return postTransform(b, scores, b.output(1), a.post as PostTransform);
       }
       const k = kernelMatrix(b, a, a.vectors, a.supports);
       const starts = a.perClass.map((_, j) => a.perClass.slice(0, j).reduce((p, q) => p + q, 0));

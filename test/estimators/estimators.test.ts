@@ -82,42 +82,50 @@ describe.skipIf(folder === null)("estimators", () => {
       expect(ops).toContain(`ai.onnx.ml:${op}`);
   });
 
-  test.each(["js", "wasm"])("equal onnxruntime on %s", async (target) => {
-    const wrong: string[] = [];
-    for (const fitted of all) {
-      let problem: string | null;
-      try {
-        const model = new Model(fitted, "m");
-        problem = model.judge(await model.run(target));
-      } catch (e) {
-        problem = failureOf(e).reason;
+  test.each(["js", "wasm"])(
+    "equal onnxruntime on %s",
+    async (target) => {
+      const wrong: string[] = [];
+      for (const fitted of all) {
+        let problem: string | null;
+        try {
+          const model = new Model(fitted, "m");
+          problem = model.judge(await model.run(target));
+        } catch (e) {
+          problem = failureOf(e).reason;
+        }
+        const reason = refused[fitted.name];
+        if (reason ? !reason.test(problem ?? "") : problem !== null) wrong.push(`${fitted.name}: ${problem}`);
       }
-      const reason = refused[fitted.name];
-      if (reason ? !reason.test(problem ?? "") : problem !== null) wrong.push(`${fitted.name}: ${problem}`);
-    }
-    expect(wrong).toEqual([]);
-  }, 600_000);
+      expect(wrong).toEqual([]);
+    },
+    600_000,
+  );
 
-  test.skipIf(!cc)("equal onnxruntime in C", async () => {
-    const models = all.filter((f) => !(f.name in refused)).map((f, k) => new Model(f, `m${k}`));
-    const wrong: string[] = [];
-    const batch = 20;
-    for (let at = 0; at < models.length; at += batch) {
-      const some = models.slice(at, at + batch);
-      const cases: CCase[] = [];
-      for (const [k, m] of some.entries()) {
-        const { program, files } = await m.compile("c");
-        cases.push({ program, files, name: `m${at + k}`, runs: [{ inputs: m.inputs }] });
+  test.skipIf(!cc)(
+    "equal onnxruntime in C",
+    async () => {
+      const models = all.filter((f) => !(f.name in refused)).map((f, k) => new Model(f, `m${k}`));
+      const wrong: string[] = [];
+      const batch = 20;
+      for (let at = 0; at < models.length; at += batch) {
+        const some = models.slice(at, at + batch);
+        const cases: CCase[] = [];
+        for (const [k, m] of some.entries()) {
+          const { program, files } = await m.compile("c");
+          cases.push({ program, files, name: `m${at + k}`, runs: [{ inputs: m.inputs }] });
+        }
+        const results = await runCases(cases, { flags: ["-std=c11", "-O1"] });
+        some.forEach((m, k) => {
+          const r = results[k]![0]!;
+          const problem = r.status === 0 ? m.judge(r.outputs) : `status ${r.status}`;
+          if (problem !== null) wrong.push(`${m.fitted.name}: ${problem}`);
+        });
       }
-      const results = await runCases(cases, { flags: ["-std=c11", "-O1"] });
-      some.forEach((m, k) => {
-        const r = results[k]![0]!;
-        const problem = r.status === 0 ? m.judge(r.outputs) : `status ${r.status}`;
-        if (problem !== null) wrong.push(`${m.fitted.name}: ${problem}`);
-      });
-    }
-    expect(wrong).toEqual([]);
-  }, 600_000);
+      expect(wrong).toEqual([]);
+    },
+    600_000,
+  );
 
   test("names of labels and columns are in the declarations", async () => {
     const models = all.filter((f) => !(f.name in refused)).map((f) => new Model(f, "m"));

@@ -27,11 +27,12 @@ def hash_text(s):
     return x
 
 
-def case(name, op, inputs, outputs=1, domain="", opset=17, rtol=1e-4, atol=1e-5, const=(), names=None, **attrs):
+def case(name, op, inputs, outputs=1, domain="", opset=17, rtol=1e-4, atol=1e-5, const=(), names=None, attributes={}, **attrs):
     """inputs: arrays or None. const: positions that are initializers."""
     names_in = [f"x{k}" if a is not None else "" for k, a in enumerate(inputs)]
     names_out = names or [f"y{k}" for k in range(outputs)]
-    node = h.make_node(op, names_in, names_out, domain=domain, **attrs)
+    node = h.make_node(op, names_in, names_out, domain=domain)
+    node.attribute.extend(h.make_attribute(k, v) for k, v in {**attrs, **attributes}.items())
     graph_inputs = [h.make_tensor_value_info(n, h.np_dtype_to_tensor_dtype(a.dtype), a.shape) for k, (n, a) in enumerate(zip(names_in, inputs)) if a is not None and k not in const]
     init = [nh.from_array(a, names_in[k]) for k, a in enumerate(inputs) if a is not None and k in const]
     outs = [h.make_value_info(n, h.make_tensor_type_proto(T.UNDEFINED, None)) for n in names_out if n]
@@ -132,6 +133,58 @@ def contrib():
     case("qlinear_add", "QLinearAdd", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), u8("b", 3, 4), s(0.03), np.array(90, np.uint8), s(0.07), np.array(110, np.uint8)], atol=1, **m)
     case("qlinear_mul", "QLinearMul", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), u8("b", 4), s(0.03), np.array(90, np.uint8), s(0.17), np.array(110, np.uint8)], atol=1, **m)
     case("qlinear_sigmoid", "QLinearSigmoid", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), s(1 / 256), np.array(0, np.uint8)], atol=1, **m)
+    z = lambda v: np.array(v, np.uint8)
+    q4 = lambda n: u8(n, 1, 3, 6, 5)
+    for op in ("QLinearAdd", "QLinearMul"):
+        case(f"{op.lower()}_i8", op, [i8("a", 3, 4), s(0.05), np.array(4, np.int8), i8("b", 4), s(0.03), np.array(-9, np.int8), s(0.17), np.array(11, np.int8)], atol=1, **m)
+    case("qlinear_concat", "QLinearConcat", [s(0.06), z(100), u8("a", 2, 3), s(0.05), z(110), u8("b", 2, 4), s(0.06), z(100), u8("c", 2, 1), s(0.02), z(0)], axis=1, atol=1, const=(0, 1, 3, 4, 6, 7, 9, 10), **m)
+    case("qlinear_softmax", "QLinearSoftmax", [u8("a", 3, 5), s(0.05), z(100), s(1 / 256), z(0)], axis=-1, attributes={"opset": 13}, atol=1, const=(1, 2, 3, 4), **m)
+    case("qlinear_softmax_flat", "QLinearSoftmax", [u8("a", 2, 3, 5), s(0.05), z(100), s(1 / 256), z(0)], axis=1, attributes={"opset": 12}, atol=1, const=(1, 2, 3, 4), **m)
+    case("qlinear_where", "QLinearWhere", [ints("w", 0, 2, 3, 4, dtype=bool), u8("a", 3, 4), s(0.05), z(100), u8("b", 4), s(0.03), z(90), s(0.07), z(110)], atol=1, const=(2, 3, 5, 6, 7, 8), **m)
+    for last in (0, 1):
+        case(f"qlinear_avgpool_{last}", "QLinearAveragePool", [q4("a"), s(0.05), z(100), s(0.04), z(90)], kernel_shape=[2, 2], strides=[2, 1] if not last else [1, 1], pads=[1, 0, 0, 1], channels_last=last, atol=1, const=(1, 2, 3, 4), **m)
+        case(f"qlinear_gap_{last}", "QLinearGlobalAveragePool", [q4("a"), s(0.05), z(100), s(0.04), z(90)], channels_last=last, atol=1, const=(1, 2, 3, 4), **m)
+        w = i8("w", 6, 2, 3, 3)
+        case(f"qlinearconv_ms_{last}", "QLinearConv", [u8("qx", 1, 5, 6, 4) if last else u8("qx", 1, 4, 5, 6), s(0.02), z(128), w, (np.abs(f("qs", 6)) + 0.01) * 0.01, np.zeros(6, np.int8), s(0.05), z(120), ints("qb", -500, 500, 6, dtype=np.int32)], channels_last=last, group=2, pads=[1, 1, 1, 1], atol=1, const=(1, 2, 3, 4, 5, 6, 7, 8), **m)
+    case("qlinear_avgpool_count", "QLinearAveragePool", [q4("a"), s(0.05), z(100), s(0.04), z(90)], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, atol=1, const=(1, 2, 3, 4), **m)
+    for t, x8 in (("u8", u8("n", 1, 6, 5, 3)), ("i8", i8("n", 1, 6, 5, 3))):
+        case(f"nhwc_maxpool_{t}", "NhwcMaxPool", [x8], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], **m)
+    case("nhwc_maxpool_dilated", "NhwcMaxPool", [u8("n", 1, 7, 7, 3)], kernel_shape=[2, 2], dilations=[2, 2], ceil_mode=1, strides=[2, 2], **m)
+    for trans in (0, 1):
+        bs = (np.abs(f("gs", 5)) + 0.1) * 0.02
+        case(f"qgemm_float_{trans}", "QGemm", [u8("a", 4, 6), s(0.05), z(100), i8("b", *((5, 6) if trans else (6, 5))), bs, np.zeros(5, np.int8), ints("c", -300, 300, 5, dtype=np.int32)], transB=trans, const=(1, 2, 3, 4, 5, 6), **m)
+        case(f"qgemm_{trans}", "QGemm", [u8("a", *((6, 4) if trans else (4, 6))), s(0.05), z(100), i8("b", 6, 5), s(0.03), np.array(3, np.int8), ints("c", -300, 300, 5, dtype=np.int32), s(0.9), z(120)], transA=trans, alpha=0.75, atol=1, const=(1, 2, 3, 4, 5, 6, 7, 8), **m)
+    case("qgemm_plain", "QGemm", [u8("a", 4, 6), s(0.05), z(100), i8("b", 6, 5), s(0.03), np.array(3, np.int8)], const=(1, 2, 3, 4, 5), **m)
+    for bits in (2, 4, 8):
+        for zeros in ("", "packed", "float") if bits < 8 else ("", "packed"):
+            K, NN, bs = 40, 6, 16
+            nb = (K + bs - 1) // bs
+            blob = bs * bits // 8
+            zp = None if not zeros else u8("nz", NN * ((nb * bits + 7) // 8)) if zeros == "packed" else f("nzf", NN, nb) + 7
+            case(f"nbits{bits}_{zeros}", "MatMulNBits", [f("na", 2, 3, K), u8("nb", NN, nb, blob), f("ns", NN, nb, scale=0.1), zp], K=K, N=NN, bits=bits, block_size=bs, const=(1, 2, 3) if zeros else (1, 2), **m)
+    case("nbits_flat_bias", "MatMulNBits", [f("na", 3, 32), u8("nb", 6, 1, 16), f("ns", 6, scale=0.1), None, None, f("nbias", 6)], K=32, N=6, bits=4, block_size=32, const=(1, 2, 5), **m)
+    case("nbits_vector", "MatMulNBits", [f("na", 1, 32), u8("nb", 6, 2, 8), f("ns", 12, scale=0.1), None, np.array([0, 1] * 16, np.int32)], K=32, N=6, bits=4, block_size=16, const=(1, 2, 4), **m)
+    case("dq_matmul_wide", "DynamicQuantizeMatMul", [f("a3", 2, 4, 6), i8("b", 6, 5), (np.abs(f("bs", 5)) + 0.1) * 0.02, np.array([1, -2, 3, 0, 5], np.int8)], const=(1, 2, 3), atol=2e-2, **m)
+    case("matmul_int_to_float_plain", "MatMulIntegerToFloat", [u8("a3", 2, 4, 6), i8("b", 6, 5), s(0.02), s(0.01)], **m)
+    case("fused_matmul_batch_both", "FusedMatMul", [f("a", 3, 2, 4), f("b", 4, 2, 5)], transBatchA=1, transBatchB=1, alpha=-2.0, **m)
+    for act in ("Relu", "Tanh", "Sigmoid", "HardSigmoid", "Clip", "LeakyRelu"):
+        params = {"HardSigmoid": [0.3, 0.4], "Clip": [-0.5, 0.75], "LeakyRelu": [0.2]}.get(act)
+        case(f"fused_conv_{act}", "FusedConv", [f("x4", 1, 3, 6, 6), f("w4", 4, 3, 3, 3), f("b4", 4)], kernel_shape=[3, 3], strides=[2, 2], activation=act, **({"activation_params": params} if params else {}), **m)
+        extra = {} if not params else {"activation_alpha": params[0], **({"activation_beta": params[1]} if len(params) > 1 else {})}
+        if act == "Clip":
+            continue
+        case(f"fused_gemm_{act}", "FusedGemm", [f("a", 3, 4), f("b", 5, 3), f("c", 4, 5)], activation=act, transA=1, transB=1, **extra, **m)
+    case("inverse", "Inverse", [f("inv", 2, 3, 4, 4) + 3 * np.eye(4, dtype=np.float32)], rtol=1e-3, **m)
+    case("inverse_pivot", "Inverse", [np.array([[0, 2, 0], [1, 0, 0], [0, 0, 4]], np.float32)], **m)
+    case("inverse_f64", "Inverse", [rng("inv64").standard_normal((3, 3)) + 2 * np.eye(3)], **m)
+    roi = np.array([[0.1, 0.2, 0.8, 0.9], [-0.2, 0.1, 0.6, 1.3], [0.7, 0.8, 0.2, 0.1]], np.float32)
+    for mode in ("bilinear", "nearest"):
+        case(f"crop_{mode}", "CropAndResize", [f("cr", 2, 3, 7, 6), roi, np.array([0, 1, 1], np.int32), np.array([4, 3], np.int32)], mode=mode, extrapolation_value=-1.5, const=(3,), **m)
+        case(f"crop_one_{mode}", "CropAndResize", [f("cr", 2, 3, 7, 6), roi, np.array([0, 1, 1], np.int32), np.array([1, 1], np.int32)], mode=mode, const=(3,), **m)
+    for metric in ("euclidean", "sqeuclidean"):
+        case(f"cdist_{metric}", "CDist", [f("ca", 4, 3), f("cb", 5, 3)], metric=metric, rtol=1e-3, **m)
+    case("ms_trilu", "Trilu", [f("tr", 3, 4, 5), np.array(1, np.int64)], upper=0, const=(1,), **m)
+    case("ms_gathernd", "GatherND", [f("gn", 3, 4), ints("gni", 0, 3, 2, 1)], **m)
     case("qlinear_leaky", "QLinearLeakyRelu", [u8("a", 3, 4), s(0.05), np.array(100, np.uint8), s(0.06), np.array(80, np.uint8)], alpha=0.1, atol=1, const=(1, 2, 3, 4), **m)
 
 
@@ -146,13 +199,24 @@ def attention():
     case("mha_mask1d", "MultiHeadAttention", [q, k, v, None, np.array([3, 5], np.int32)], num_heads=N, **m)
     case("mha_extra", "MultiHeadAttention", [q, k, v, None, None, f("extra", 1, N, S, 5)], num_heads=N, scale=0.4, **m)
     case("mha_past", "MultiHeadAttention", [q, f("k4", B, S, E), f("v4", B, S, E), None, None, None, f("pk", B, N, 3, Hd), f("pv", B, N, 3, Hd)], 3, num_heads=N, unidirectional=1, **m)
-    case("mha_packed_kv", "MultiHeadAttention", [q, f("kv", B, 5, N, 2, Hd)], num_heads=N, **m)
-    case("mha_packed_qkv", "MultiHeadAttention", [f("qkv", B, S, N, 3, Hd)], num_heads=N, **m)
     x, w, b = f("ax", B, S, 5), f("aw", 5, 3 * E, scale=0.4), f("ab", 3 * E)
     case("attn", "Attention", [x, w, b], num_heads=N, **m)
     case("attn_causal", "Attention", [x, w, b], num_heads=N, unidirectional=1, **m)
     case("attn_mask2d", "Attention", [x, w, b, np.array([[1, 1, 0, 0], [1, 1, 1, 1]], np.int32)], num_heads=N, **m)
     case("attn_mask1d", "Attention", [x, w, b, np.array([2, 4], np.int32)], num_heads=N, **m)
+    qx, qw = ints("qax", 0, 255, B, S, 5, dtype=np.uint8), ints("qaw", -127, 127, 5, 3 * E, dtype=np.int8)
+    s = lambda v: np.array(v, np.float32)
+    case("qattn", "QAttention", [qx, qw, f("qab", 3 * E), s(0.02), s(0.01), None, np.array(120, np.uint8), np.array(3, np.int8)], num_heads=N, const=(1, 2, 3, 4, 6, 7), **m)
+    case("qattn_mask", "QAttention", [qx, qw, f("qab", 3 * E), s(0.02), s(0.01), np.array([2, 4], np.int32), np.array(120, np.uint8), np.array(3, np.int8)], num_heads=N, const=(1, 2, 3, 4, 6, 7), **m)
+    case("qattn_past", "QAttention", [qx, qw, f("qab", 3 * E), s(0.02), s(0.01), None, np.array(120, np.uint8), np.array(3, np.int8), f("past", 2, B, N, 3, Hd)], 2, num_heads=N, unidirectional=1, const=(1, 2, 3, 4, 6, 7), **m)
+    case("attn_extra", "Attention", [x, w, b, None, None, f("extra", B, N, S, S)], num_heads=N, scale=0.3, **m)
+    case("attn_mask3d", "Attention", [x, w, b, ints("am3", 0, 2, B, S, S, dtype=np.int32)], num_heads=N, **m)
+    case("attn_mask_filter", "Attention", [x, w, b, np.array([[1, 1, 0, 0], [1, 1, 1, 1]], np.int32)], num_heads=N, mask_filter_value=-3.0, **m)
+    case("attn_sizes", "Attention", [x, f("aws", 5, 2 * E + 8, scale=0.4), f("abs", 2 * E + 8)], num_heads=N, qkv_hidden_sizes=[E, E, 8], **m)
+    case("mha_value_size", "MultiHeadAttention", [q, k, f("v8", B, 5, 8)], num_heads=N, **m)
+    case("mha_mask3d", "MultiHeadAttention", [q, k, v, None, ints("mm3", 0, 2, B, S, 5, dtype=np.int32)], num_heads=N, **m)
+    case("mha_causal", "MultiHeadAttention", [q, f("k4", B, S, E), f("v4", B, S, E)], num_heads=N, unidirectional=1, **m)
+    case("mha_heads", "MultiHeadAttention", [q, f("kh", B, N, 5, Hd), f("vh", B, N, 5, Hd)], num_heads=N, **m)
     case("attn_past", "Attention", [x, w, b, None, f("past", 2, B, N, 3, Hd)], 2, num_heads=N, unidirectional=1, **m)
     D = 16
     for packed in (False, True):
@@ -208,10 +272,10 @@ def ml():
         case(f"svc_{post}", "SVMClassifier", [x], 2, post_transform=post, classlabels_ints=[3, 4, 8], **pairs, **m)
         case(f"svc_prob_{post}", "SVMClassifier", [x], 2, post_transform=post, prob_a=[-1.2, -0.7, -2.0], prob_b=[0.1, -0.2, 0.05], classlabels_ints=[3, 4, 8], **pairs, **m)
         case(f"svc2_{post}", "SVMClassifier", [x], 2, post_transform=post, coefficients=f("svcd", 5).tolist(), support_vectors=f("sv", 20).tolist(), vectors_per_class=[2, 3], rho=[0.05], kernel_type="RBF", kernel_params=[0.4, 0.0, 0.0], classlabels_ints=[3, 4], **m)
-        case(f"svc_linear_{post}", "SVMClassifier", [x], 2, post_transform=post, coefficients=f("svl", 12).tolist(), rho=[0.1], kernel_type="LINEAR", classlabels_ints=[3, 4, 8], **m)
-    case("svc_linear", "SVMClassifier", [x], 2, coefficients=f("svl", 12).tolist(), rho=[0.1], kernel_type="LINEAR", classlabels_ints=[3, 4, 8], **m)
-    case("svc_linear2", "SVMClassifier", [x], 2, coefficients=f("svl", 8).tolist(), rho=[0.1], kernel_type="LINEAR", classlabels_ints=[3, 4], **m)
-    case("svr_linear", "SVMRegressor", [x], coefficients=f("svl", 4).tolist(), rho=[0.1], kernel_type="LINEAR", n_supports=0, **m)
+        case(f"svc_linear_{post}", "SVMClassifier", [x], 2, post_transform=post, coefficients=f("svl", 12).tolist(), rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 3.0], classlabels_ints=[3, 4, 8], **m)
+    case("svc_linear", "SVMClassifier", [x], 2, coefficients=f("svl", 12).tolist(), rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 3.0], classlabels_ints=[3, 4, 8], **m)
+    case("svc_linear2", "SVMClassifier", [x], 2, coefficients=f("svl", 8).tolist(), rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 3.0], classlabels_ints=[3, 4], **m)
+    case("svr_linear", "SVMRegressor", [x], coefficients=f("svl", 4).tolist(), rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 3.0], n_supports=0, **m)
     case("svr_one_class", "SVMRegressor", [x], coefficients=f("svc", 5).tolist(), support_vectors=f("sv", 20).tolist(), n_supports=5, rho=[-0.1], kernel_type="RBF", kernel_params=[0.4, 0.0, 0.0], one_class=1, **m)
     for name, t in (("f64", np.float64), ("i64", np.int64), ("i32", np.int32)):
         xt = (x * 3).astype(t)
@@ -219,12 +283,12 @@ def ml():
         case(f"lin_{name}", "LinearClassifier", [xt], 2, coefficients=f("c", 12).tolist(), intercepts=f("i", 3).tolist(), classlabels_ints=[5, 7, 9], post_transform="SOFTMAX", **m)
         case(f"scaler_{name}", "Scaler", [xt], offset=[0.1, 0.2, 0.3, 0.4], scale=[1.0, 2.0, 3.0, 4.0], **m)
         case(f"normalizer_{name}", "Normalizer", [xt], norm="L2", **m)
-        case(f"onehotenc_{name}", "OneHotEncoder", [xt], cats_int64s=[-1, 0, 1, 2], zeros=1, **m)
+        if name != "i32":
+            case(f"onehotenc_{name}", "OneHotEncoder", [xt], cats_int64s=[-1, 0, 1, 2], zeros=1, **m)
         case(f"featvec_{name}", "FeatureVectorizer", [xt, xt[:, :2].copy()], inputdimensions=[4, 2], **m)
         case(f"afe_{name}", "ArrayFeatureExtractor", [xt, np.array([2, 0, 3], np.int64)], **m)
     for post in ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"):
         case(f"lin2_{post}", "LinearClassifier", [x], 2, coefficients=f("c", 8).tolist(), intercepts=f("i", 2).tolist(), classlabels_ints=[5, 7], post_transform=post, **m)
-        case(f"lin_plain_{post}", "LinearClassifier", [x], 2, coefficients=f("c", 12).tolist(), classlabels_ints=[5, 7, 9], post_transform=post, multi_class=1, **m)
     case("lin_probit", "LinearRegressor", [np.abs(x) * 0.1 + 0.1], 1, coefficients=[0.1, 0.3, 0.2, 0.3], intercepts=[0.2], post_transform="PROBIT", **m)
     case("linreg_vector", "LinearRegressor", [x[0].copy()], 1, coefficients=f("c", 4).tolist(), intercepts=[0.2], **m)
     case("normalizer_zero", "Normalizer", [np.array([[0, 0], [1, -3]], np.float32)], norm="L1", **m)
