@@ -239,7 +239,11 @@ class Vectoriser {
     return r;
   }
   private wide(e: LoopExpr): LoopExpr {
-    return lanesOf(e) > 1 ? e : { kind: "splat", x: e, lanes: this.lanes, dtype: e.dtype };
+    if (lanesOf(e) > 1) return e;
+    if (e.dtype !== "bool") return { kind: "splat", x: e, lanes: this.lanes, dtype: e.dtype };
+    // Vectors of bool are masks, which only comparisons make.
+    const flag: LoopExpr = { kind: "cast", dtype: "i32", x: e };
+    return { kind: "binary", op: "ne", dtype: "bool", a: this.wide(flag), b: this.wide(constant("i32", 0)) };
   }
   /** A linear index: unchanged when it does not move with v, a ramp when it moves by one. */
   private index(e: LoopExpr): LoopExpr {
