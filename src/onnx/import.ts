@@ -235,7 +235,10 @@ class Importer {
     const name = domain === "" ? n.opType : `${domain}.${n.opType}`;
     if (this.ops.knows(domain, n.opType))
       this.problem("E202", `${name} is not supported at opset ${opset}`, loc, "convert the model to a newer opset");
-    else this.problem("E201", `the operator ${name} is not supported`, loc);
+    else {
+      const refusal = this.ops.refusal(domain, n.opType);
+      this.problem("E201", `the operator ${name} is not supported`, loc, refusal && `it stands for ${refusal}`);
+    }
     this.checkBodies(call);
     return [];
   }

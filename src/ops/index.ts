@@ -84,6 +84,28 @@ export const newestOpset: ReadonlyMap<string, number> = new Map([
   ["com.ms.internal.nhwc", 1],
 ]);
 
+const search = "the search around a decoder; compile the decoder by itself and search in the program that runs it";
+const text = "text; compute it before the model, and give the model numbers";
+/** Operators that no definition is planned for, with the reason and the way out. A name without a type is a whole domain. */
+const refusals: ReadonlyMap<string, string> = new Map([
+  ["com.microsoft:BeamSearch", search],
+  ["com.microsoft:GreedySearch", search],
+  ["com.microsoft:Sampling", search],
+  ["com.microsoft:WhisperBeamSearch", search],
+  ["com.microsoft:EPContext", "a program for one processor; export the model without it"],
+  [
+    "com.microsoft.nchwc:",
+    "the memory layout of one processor; save the model at a lower level of graph optimization (extended)",
+  ],
+  [":StringNormalizer", text],
+  [":StringConcat", text],
+  [":StringSplit", text],
+  [":RegexFullMatch", text],
+  [":ImageDecoder", "the bytes of an image file; decode it before the model"],
+  ["ai.onnx.ml:DictVectorizer", "a map; give the model a tensor"],
+  ["ai.onnx.ml:CastMap", "a map; give the model a tensor"],
+]);
+
 export class OpTable {
   private readonly byName = new Map<string, OpDef<Attrs>>();
   constructor(ops: readonly OpDef<Attrs>[] = allOps) {
@@ -97,6 +119,10 @@ export class OpTable {
     const def = this.byName.get(`${domain}:${type}`);
     const since = def?.onnx.find((o) => o.domain === domain && o.type === type)?.since;
     return since && since[0]! <= opset ? def : undefined;
+  }
+  /** What an operator that is not supported does, and the way out, if there is one. */
+  refusal(domain: string, type: string): string | undefined {
+    return refusals.get(`${domain}:${type}`) ?? (domain === "" ? undefined : refusals.get(`${domain}:`));
   }
   newest(domain: string): number {
     return newestOpset.get(domain) ?? 1;

@@ -177,7 +177,7 @@ test("every problem of a model is reported at once, at its node, without follow-
     "E202 f: Gelu is not supported at opset 17",
     "E203 g: elements of type complex64 are not supported",
     'E105 h: input "nowhere" is not defined',
-    "E203 v: constants of strings are not supported",
+    "E203 y: input 0 is text, which is supported as names of labels only",
   ]);
 });
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { allOps, newestOpset } from "../../src/ops/index.ts";
 import { available } from "../need.ts";
-import { type Case, casesIn, folders, notTensors, runCase } from "./suite.ts";
+import { type Case, casesIn, compiledCase, folders, notTensors, runCase } from "./suite.ts";
 
 /** Cases that fail for a reason; a case that passes must leave the list. */
 const expected: readonly (readonly [pattern: RegExp, reason: string])[] = [
@@ -59,6 +59,17 @@ describe.skipIf(onnxruntime === null)("cases that onnxruntime answers", () => {
     expect(cases.length).toBeGreaterThan(250);
     expect(failures(onnxruntime!, cases, mode)).toEqual([]);
   });
+});
+
+describe.skipIf(onnxruntime === null)("cases that onnxruntime answers, compiled", () => {
+  test("wasm", async () => {
+    const wrong: string[] = [];
+    for (const c of casesIn(onnxruntime!)) {
+      const d = await compiledCase(onnxruntime!, c, "wasm");
+      if (d !== null) wrong.push(`${c.name}: ${d.slice(0, 200)}`);
+    }
+    expect(wrong).toEqual([]);
+  }, 300_000);
 });
 
 describe.skipIf(onnx === null)("opset history", () => {

@@ -1,8 +1,11 @@
 // Cases in ONNX's layout (a model, inputs, outputs) through the interpreter.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { compileTarget, frontEnd } from "../../src/compile.ts";
 import type { Tensor } from "../../src/ir/types.ts";
 import { type OnnxValue, readValuePb } from "../../src/onnx/tensors.ts";
+import { portsOf } from "../../src/run/ports.ts";
+import { execute } from "../models/execute.ts";
 import { valuesOf } from "./interpret.ts";
 import { type Mode, type Result, runModel } from "./run.ts";
 
@@ -88,6 +91,27 @@ export function runCase(folder: string, c: Case, mode: Mode): string | null {
         const d = difference(got[k]!, (o as { tensor: Tensor }).tensor, c.rtol, c.atol);
         if (d) return `output ${k}: ${d}`;
       }
+    }
+    return null;
+  } catch (e) {
+    return (e as Error).message.split("\n").slice(0, 3).join(" | ");
+  }
+}
+/** As runCase, of the model compiled for a target. */
+export async function compiledCase(folder: string, c: Case, target: string): Promise<string | null> {
+  const dir = join(folder, c.name);
+  const options = { name: "m", verify: true };
+  try {
+    const front = frontEnd(readFileSync(join(dir, "model.onnx")), options);
+    const ports = portsOf(front.graph);
+    const compiled = await compileTarget(front, target, options);
+    const { inputs, outputs } = readCase(dir, c, 0);
+    const given = Object.fromEntries(ports.inputs.map((p, k) => [p.name, (inputs[k] as { tensor: Tensor }).tensor]));
+    const got = (await execute({ target, name: options.name, compiled, ports }, [given])).outputs[0]!;
+    for (const [k, o] of outputs.entries()) {
+      const t = got[ports.outputs[k]!.name]!;
+      const d = difference({ ...t, data: valuesOf(t) }, (o as { tensor: Tensor }).tensor, c.rtol, c.atol);
+      if (d) return `output ${k}: ${d}`;
     }
     return null;
   } catch (e) {
