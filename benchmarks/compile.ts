@@ -15,7 +15,7 @@ export type Compiled = Build & { readonly macs: number | null };
 
 async function compile([target, model, npz, folder]: readonly string[]): Promise<Compiled> {
   const inputs = inputsOf(npz!);
-  const prepared = prepare(model!, { name: "model", dims: dimsOf(readFileSync(model!), inputs) });
+  const prepared = await prepare(model!, { name: "model", dims: dimsOf(readFileSync(model!), inputs) });
   const { compiled, report } = await compileFor(prepared, target!, []);
   if (!compiled) throw report.bug ?? new Error(report.reason);
   mkdirSync(folder!, { recursive: true });

@@ -29,6 +29,8 @@ export type CompileOptions = {
   readonly name: string;
   /** Bounds of the model's symbolic dims, inclusive; equal bounds fix a dim. */
   readonly dims?: ReadonlyMap<string, DimBounds>;
+  /** The operators that there are. Default: Ingot's own. */
+  readonly ops?: OpTable;
   /** The model's folder, where external data lies. */
   readonly directory?: string;
   /** Default: inside up to 1 MB, else a file beside. */
@@ -132,7 +134,11 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
   const passes = new Passes(options, null);
   let imported: Imported | null = null;
   let graph = passes.graph("import", () => {
-    imported = importModel(bytes, { ops: new OpTable(), directory: options.directory, dims: options.dims });
+    imported = importModel(bytes, {
+      ops: options.ops ?? new OpTable(),
+      directory: options.directory,
+      dims: options.dims,
+    });
     return imported.graph;
   });
   const { info, warnings, labels } = must<Imported>(imported, "the imported model");

@@ -13,17 +13,22 @@ export { packageVersion as version } from "./base/package.ts";
 export { PassError } from "./compile.ts";
 export { type DimReport, type InspectOptions, type InspectReport, inspect, type PortReport } from "./inspect.ts";
 export type { OutputFile } from "./ir/artifact.ts";
-// For plugins: operators and targets are data of these types.
+// What plugins are made of: operators are data of these types. docs/custom-operators.md tells how.
 export * as dim from "./ir/dim.ts";
 export * as expr from "./ir/expr.ts";
+export type { Attrs, Node } from "./ir/graph.ts";
 export {
+  type Accuracy,
   type GraphBuilder,
   type InferCtx,
+  type Labels,
   type OpBody,
   type OpDef,
   type OpHead,
   op,
+  type PartialTensor,
   type RawNode,
+  type ReduceSpec,
   type TeBuilder,
 } from "./ir/opdef.ts";
 export type { Program } from "./ir/program.ts";
@@ -50,6 +55,7 @@ export {
 export { type BenchOptions, type BenchReport, bench, type PeerReport } from "./run/bench.ts";
 export { type Comparison, compare, defaultTolerance, type Tolerance } from "./run/compare.ts";
 export { outputsTo as toNpz } from "./run/keys.ts";
+export type { PluginSource } from "./run/plugins.ts";
 export type { Tensors } from "./run/ports.ts";
 export type { DimOptions, ModelSource } from "./run/source.ts";
 export {
@@ -62,3 +68,4 @@ export {
   type Timing,
   targetNames,
 } from "./run/targets.ts";
+export { type Plugin, type Toolkit, toolkit } from "./toolkit.ts";

@@ -67,7 +67,12 @@ export async function inspect(model: ModelSource, options: InspectOptions = {}):
   let prepared: Prepared;
   try {
     // The place of the weights is no matter of support.
-    prepared = prepare(source.bytes, { ...options, directory: source.directory, name: source.name, weights: "file" });
+    prepared = await prepare(source.bytes, {
+      ...options,
+      directory: source.directory,
+      name: source.name,
+      weights: "file",
+    });
   } catch (e) {
     if (!(e instanceof UserError)) throw e;
     const report = failure(e, "unsupported", diagnostics);

@@ -50,6 +50,8 @@ export const codes = {
   E404: "an expected output is missing or mistyped",
   E501: "wrong usage of the command line",
   E502: "the output cannot be written",
+  E503: "a plugin cannot be loaded, or is not well-formed",
+  E504: "an operator that a plugin defines fails",
   E601: "what a target or a peer needs is missing on this machine",
   E901: "a bug of Ingot",
   W101: "an unknown key in an npz file is ignored",

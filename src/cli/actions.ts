@@ -33,6 +33,7 @@ function common(o: Options, progress: Progress): api.CommonOptions {
     strict: o.math === "strict",
     f64: o.math === "f64",
     verify: o.verifyIr ?? false,
+    ...(o.plugin === undefined ? {} : { plugins: o.plugin }),
     onStart: (pass, target) => progress.show(target === null ? pass : `${target}: ${pass}`),
     onTask: (task) => progress.show(task),
     ...(o.dump === undefined ? {} : { onIr: dumper(o.dump) }),

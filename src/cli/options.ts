@@ -34,6 +34,7 @@ type Values = {
   readonly seed: number;
   readonly seconds: number;
   readonly vs: readonly string[];
+  readonly plugin: readonly string[];
   readonly dump: string;
   readonly verifyIr: true;
   readonly json: true;
@@ -159,6 +160,12 @@ export const flags: { readonly [K in FlagName]: Flag<Values[K]> } = {
     about: "measure onnxruntime-web or onnxruntime-node as well, where it is installed",
     parse: names,
   },
+  plugin: {
+    long: "plugin",
+    value: "FILE.mjs",
+    about: "add the operators that a module defines (docs/custom-operators.md); may be repeated",
+    parse: (x, before) => [...(before ?? []), x],
+  },
   dump: {
     long: "dump",
     value: "DIR",
@@ -174,7 +181,7 @@ export type Command = {
   readonly flags: readonly FlagName[];
   readonly required: readonly FlagName[];
 };
-const common: readonly FlagName[] = ["dim", "math", "dump", "verifyIr", "json"];
+const common: readonly FlagName[] = ["dim", "math", "plugin", "dump", "verifyIr", "json"];
 export type CommandName = "compile" | "run" | "verify" | "inspect" | "bench";
 export const commands: Readonly<Record<CommandName, Command>> = {
   compile: {

@@ -13,7 +13,7 @@ import { Expander } from "./expander.ts";
 import { Concat, Transpose } from "./move.ts";
 import { Softmax } from "./norm.ts";
 import { AveragePool, GlobalAveragePool, MaxPool, type PoolAttrs, parsePool } from "./pool.ts";
-import { DequantizeLinear, MatMulIntegerToFloat, microsoft, QLinearConv, QuantizeLinear } from "./quant.ts";
+import { DequantizeLinear, microsoft, QLinearConv, QuantizeLinear } from "./quant.ts";
 
 const perTensor = { axis: 1, block: 0 };
 const at = (inputs: readonly (ValueId | null)[], k: number): ValueId | null => inputs[k] ?? null;

@@ -108,8 +108,13 @@ const refusals: ReadonlyMap<string, string> = new Map([
 
 export class OpTable {
   private readonly byName = new Map<string, OpDef<Attrs>>();
+  private readonly opsets = new Map<string, number>(newestOpset);
   constructor(ops: readonly OpDef<Attrs>[] = allOps) {
-    for (const def of ops) for (const o of def.onnx) this.byName.set(`${o.domain}:${o.type}`, def);
+    for (const def of ops)
+      for (const o of def.onnx) {
+        this.byName.set(`${o.domain}:${o.type}`, def);
+        if (!newestOpset.has(o.domain)) this.opsets.set(o.domain, Math.max(this.newest(o.domain), ...o.since));
+      }
   }
   knows(domain: string, type: string): boolean {
     return this.byName.has(`${domain}:${type}`);
@@ -125,7 +130,7 @@ export class OpTable {
     return refusals.get(`${domain}:${type}`) ?? (domain === "" ? undefined : refusals.get(`${domain}:`));
   }
   newest(domain: string): number {
-    return newestOpset.get(domain) ?? 1;
+    return this.opsets.get(domain) ?? 1;
   }
   /** By Ingot's own name, for parsing IR text. */
   named(name: string): OpDef<Attrs> | undefined {

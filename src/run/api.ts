@@ -33,7 +33,7 @@ export type CompileModelOptions = CommonOptions & {
  */
 export async function compile(model: ModelSource, options: CompileModelOptions): Promise<Report> {
   checkTargets(options.targets);
-  const prepared = prepare(model, options);
+  const prepared = await prepare(model, options);
   const diagnostics: Diagnostic[] = [...prepared.front.warnings];
   const targets = new Map<string, TargetReport>();
   for (const target of new Set(options.targets)) {
@@ -70,7 +70,7 @@ export type RunReport = Report & { readonly outputs: readonly (Tensor & { readon
 export async function run(model: ModelSource, options: RunOptions): Promise<RunReport> {
   const { target } = options;
   checkTargets([target]);
-  const prepared = prepare(model, options);
+  const prepared = await prepare(model, options);
   const diagnostics: Diagnostic[] = [...prepared.front.warnings];
   const inputs = readInputs(options.inputs, prepared.ports, diagnostics);
   const { report, outputs } = await compileAndRun(prepared, target, inputs, options, diagnostics);
@@ -117,7 +117,7 @@ export type VerifyOptions = CommonOptions & {
 /** Runs a model on each target and compares the outputs. Throws UserErrors for the model, the options, inputs and expected outputs. */
 export async function verify(model: ModelSource, options: VerifyOptions): Promise<Report> {
   checkTargets(options.targets);
-  const prepared = prepare(model, options);
+  const prepared = await prepare(model, options);
   const { ports, source } = prepared;
   const diagnostics: Diagnostic[] = [...prepared.front.warnings];
   const seed = options.seed ?? 0;

@@ -48,7 +48,7 @@ const inputSets = 4;
 export async function bench(model: ModelSource, options: BenchOptions): Promise<BenchReport> {
   checkTargets(options.targets);
   checkPeers(options.vs ?? []);
-  const prepared = prepare(model, options);
+  const prepared = await prepare(model, options);
   const { ports, source } = prepared;
   const diagnostics: Diagnostic[] = [...prepared.front.warnings];
   const seed = options.seed ?? 0;

@@ -9,6 +9,7 @@ import type { OutputFile } from "../ir/artifact.ts";
 import * as D from "../ir/dim.ts";
 import type { Program } from "../ir/program.ts";
 import type { Comparison } from "./compare.ts";
+import { opTableWith, type PluginSource } from "./plugins.ts";
 import { type Ports, portsOf } from "./ports.ts";
 import { type ModelSource, readSource, type Source, type SourceOptions } from "./source.ts";
 
@@ -63,6 +64,8 @@ export type CommonOptions = SourceOptions &
     /** Every rounding separate, sums in one order: wasm, C and JavaScript give the same bits. */
     readonly strict?: boolean;
     readonly f64?: boolean;
+    /** Modules that define further operators, or what they export. */
+    readonly plugins?: readonly PluginSource[];
     /** A task that takes time begins: for progress. */
     readonly onTask?: (task: string) => void;
   };
@@ -76,11 +79,15 @@ export type Prepared = {
   readonly options: CompileOptions;
 };
 
-/** Reads a model. Throws a UserError with everything that is wrong with it. */
-export function prepare(model: ModelSource, options: CommonOptions & Pick<CompileOptions, "weights">): Prepared {
+/** Reads a model. Throws a UserError with everything that is wrong with it, or with a plugin. */
+export async function prepare(
+  model: ModelSource,
+  options: CommonOptions & Pick<CompileOptions, "weights">,
+): Promise<Prepared> {
+  const ops = await opTableWith(options.plugins ?? []);
   const source = readSource(model, options);
   const { onStart, onPass, onIr, verify, strict, f64, weights } = options;
-  const given = { onStart, onPass, onIr, verify, strict, f64, weights, directory: source.directory };
+  const given = { ops, onStart, onPass, onIr, verify, strict, f64, weights, directory: source.directory };
   const present = Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined));
   const compileOptions: CompileOptions = { ...present, name: source.name, dims: source.dims };
   const before = performance.now();

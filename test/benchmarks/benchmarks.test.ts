@@ -33,7 +33,7 @@ describe("operators", () => {
   };
   test.each(ops)("$name compiles, and its data are no zeros", async ({ name, model }) => {
     const spec = model();
-    const prepared = prepare(modelBytes(spec), {});
+    const prepared = await prepare(modelBytes(spec), {});
     const macs = D.known(macsOf(toTe(prepared.front.graph).actions));
     if (products[name] !== undefined) expect(macs).toBe(products[name]);
     const { report: r } = await compileFor(prepared, "wasm", []);

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type Code, codes, type Diagnostic, formatDiagnostic, UserError } from "../../src/base/diagnostics.ts";
 import { writeFiles } from "../../src/cli/files.ts";
-import { compile, run, verify } from "../../src/index.ts";
+import { compile, type Plugin, run, verify } from "../../src/index.ts";
 import { type DType, tensorOf } from "../../src/ir/types.ts";
 import { type ModelSpec, modelBytes, modelProto } from "../../src/onnx/export.ts";
 import { message, type TensorProto } from "../../src/onnx/schema.ts";
@@ -31,11 +31,30 @@ const node = (
   op: string,
   inputs: readonly string[],
   attrs: NonNullable<ModelSpec["nodes"][number]["attrs"]> = {},
+  domain = "",
 ): ModelSpec => ({
   inputs: { x: ["f32", [2, 3]], k: ["i64", [2]] },
   outputs: ["y"],
-  nodes: [{ op, name: "here", inputs, outputs: ["y"], attrs }],
+  nodes: [{ op, name: "here", domain, inputs, outputs: ["y"], attrs }],
+  opsets: { "": 21, [domain]: domain === "" ? 21 : 1 },
 });
+/** A plugin whose operator fails. */
+const failing: Plugin = ({ op, likeInput }) => [
+  op({
+    name: "Fails",
+    onnx: [{ domain: "plugin.test", type: "Fails", since: [1] }],
+    accuracy: { kind: "exact" },
+    effects: "none",
+    parse: () => ({}),
+    infer: (x, _a, ctx) => likeInput(x, ctx),
+    body: {
+      kind: "compute",
+      compute: () => {
+        throw new TypeError("nothing here");
+      },
+    },
+  }),
+];
 /** addOne with another tensor in place of its constant. */
 function withTensor(t: Partial<TensorProto>): Uint8Array {
   const m = modelProto(addOne);
@@ -84,6 +103,9 @@ const inputs: Readonly<Record<Code, () => Promise<readonly Pick<Diagnostic, "cod
     writeFileSync(dir.path("file"), "");
     return written(() => writeFiles([{ path: dir.path("file/x"), bytes: add }]));
   },
+  E503: () => told(() => compile(add, { targets: ["js"], plugins: [dir.path("no-plugin.mjs")] })),
+  E504: () =>
+    told(() => compile(modelBytes(node("Fails", ["x"], {}, "plugin.test")), { targets: ["js"], plugins: [failing] })),
   E601: async () => {
     const before = process.env.CC;
     process.env.CC = "/no/such/compiler";
@@ -137,7 +159,7 @@ test("every code has an input", () => {
   expect(Object.keys(inputs).sort()).toEqual(Object.keys(codes).sort());
 });
 test("diagnostics of a node name it and its operator", async () => {
-  for (const code of ["E105", "E201", "E204", "E205"] as const)
+  for (const code of ["E105", "E201", "E204", "E205", "E504"] as const)
     expect((await inputs[code]())[0]!.loc, code).toMatchObject({ node: "here" });
 });
 test("all problems of a model are told in one run", async () => {
