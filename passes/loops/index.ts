@@ -13,6 +13,7 @@ import { flatten } from "./flatten.ts";
 import { interleave } from "./interleave.ts";
 import { pointers } from "./pointers.ts";
 import { registers } from "./registers.ts";
+import { reuse } from "./reuse.ts";
 import type { Sizes } from "./sizes.ts";
 import { unroll } from "./unroll.ts";
 
@@ -81,7 +82,7 @@ function finishBody(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
     const [i, j] = [place.get(a), place.get(b)];
     return a === b || (i !== undefined && j !== undefined && (pairs.has(`${i},${j}`) || pairs.has(`${j},${i}`)));
   };
-  const bound = bind(math, { isRegister, mayAlias, ranges });
+  const bound = bind(target.vectorBytes > 4 ? reuse(math, isRegister) : math, { isRegister, mayAlias, ranges });
   const ordered = target.vectorBytes > 4 ? interleave(bound, { isRegister, mayAlias }) : bound;
   return { ...typed, body: target.pointers ? pointers(ordered, isRegister) : ordered };
 }

@@ -186,7 +186,14 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
       row && rowTile > 1
         ? steps.split(row, even(row, rowTile), "overlap")
         : { outer: rest.slice(-1).map((x) => x.name), inner: "" };
-    const vs = steps.split(v, atOnce(v, rowTile > 1 ? 2 * lanes : 4 * lanes, lanes), "overlap");
+    // A small window is taken whole where its weights stay in registers: rows then share what they read (loops/reuse), if reading costs.
+    const taps = k.reduce((p, x) => p * extentOf(x), 1);
+    const still = (a: Access): boolean => row !== undefined && [v, row].every((x) => stride(a, x.name) === D.zero);
+    const moving = accesses.filter((a) => !a.store && k.some((x) => stride(a, x.name) !== D.zero));
+    const whole = rowTile > 1 && taps <= 9 && moving.some(still) && !ctx.target.memoryOperands;
+
+    const vectors = rowTile === 1 ? 4 : whole ? 1 : 2;
+    const vs = steps.split(v, atOnce(v, vectors * lanes, lanes), "overlap");
     steps.order([
       ...units(s.axes.filter((x) => x !== v)),
       ...rest.slice(0, -1).map((x) => x.name),
@@ -200,7 +207,7 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     steps.mark(rs.inner, "unroll");
     steps.mark(vs.inner, "vector");
     const last = k[k.length - 1];
-    if (last && rowTile > 1 && extentOf(last) <= 7) steps.mark(last.name, "unroll");
+    for (const x of k) if (whole || (x === last && rowTile > 1 && extentOf(x) <= 7)) steps.mark(x.name, "unroll");
     return steps.list;
   },
 };

@@ -30,6 +30,8 @@ export type TargetInfo = {
   readonly natives: ReadonlySet<UnaryOp>;
   /** Float arithmetic is done as it is written: no compiler behind the printer takes (x + c) - c for x. */
   readonly exactSums?: boolean;
+  /** An operation reads one operand from memory at no cost: keeping it in a register gains nothing. */
+  readonly memoryOperands?: boolean;
   /** Whoever loads the artifact fills prepared buffers without being asked. Elsewhere what could be prepared is stored. */
   readonly prepares?: boolean;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */

@@ -53,6 +53,7 @@ export function cInfo(isa: Isa = "native"): TargetInfo {
     name: "c",
     ...isas[isa],
     threads: true,
+    memoryOperands: true,
     cacheBytes: [32768, 1048576],
     gpu: null,
     natives,
