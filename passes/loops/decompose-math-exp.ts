@@ -47,8 +47,18 @@ export function erf(f: Float, x: LoopExpr): LoopExpr {
   const sign = signBit(f, x);
   const a = B.bits(f.dtype, B.bitxor(B.bits(f.int, x), sign));
   const small = B.mulAdd(B.horner(B.mul(x, x), erf.small), x, x);
-  const square = (y: LoopExpr): LoopExpr => B.mul(y, y);
-  const power = square(square(square(B.horner(a, erf.large))));
-  const large = B.sub(B.lit(f.dtype, 1, x), B.div(B.lit(f.dtype, 1, x), power));
+  const large = B.sub(B.lit(f.dtype, 1, x), power8(f, a, erf.large));
   return B.select(B.lt(a, erf.bound), small, withSign(f, large, sign));
+}
+/** 1 / h^8 */
+function power8(f: Float, a: LoopExpr, h: readonly number[]): LoopExpr {
+  const square = (y: LoopExpr): LoopExpr => B.mul(y, y);
+  return B.div(B.lit(f.dtype, 1, a), square(square(square(B.horner(a, h)))));
+}
+/** 1 + erf x, or null where erf is made in another way. Exacter than the sum where that is small. */
+export function onePlusErf(f: Float, x: LoopExpr): LoopExpr | null {
+  if (f.erf.kind !== "halves") return null;
+  const a = B.abs(x);
+  const rest = power8(f, a, f.erf.tail);
+  return B.select(B.lt(x, 0), rest, B.sub(B.lit(f.dtype, 2, x), rest));
 }

@@ -16,7 +16,7 @@ import type { UnaryOp } from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapExpr, mapStmt } from "../../src/ir/rewrite.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
-import { erf, exp, tanh } from "./decompose-math-exp.ts";
+import { erf, exp, onePlusErf, tanh } from "./decompose-math-exp.ts";
 import { type Float, f32, f64 } from "./decompose-math-float.ts";
 import { log, pow } from "./decompose-math-log.ts";
 import { rewriteNamed } from "./decompose-math-operands.ts";
@@ -33,7 +33,17 @@ const functions: Partial<Record<UnaryOp, Decompose>> = { exp, log, sin, cos, tan
  * read memory become lets. Runs after expandStorage and unroll; InternalError for any other type.
  */
 export function decomposeMath(s: Stmt, target: TargetInfo): Stmt {
-  const rule = (e: LoopExpr): LoopExpr | null => decomposed(e, target);
+  // What each erf was made of: with 1 added it is made in a shorter way.
+  const erfs = new Map<LoopExpr, LoopExpr>();
+  const rule = (e: LoopExpr): LoopExpr | null => {
+    if (e.kind === "binary" && e.op === "add") {
+      const [x, one] = erfs.has(e.a) ? [erfs.get(e.a), e.b] : [erfs.get(e.b), e.a];
+      return x && isOne(one) ? onePlusErf(formatOf(e, target), x) : null;
+    }
+    const made = decomposed(e, target);
+    if (made && e.kind === "unary" && e.op === "erf") erfs.set(made, e.x);
+    return made;
+  };
   const fresh = freshNames(s);
   const memo = new Map<LoopExpr, LoopExpr>();
   const unnamed = (e: LoopExpr): LoopExpr => mapExpr(e, (x) => rule(x) ?? x, memo);
@@ -60,6 +70,9 @@ export function decomposeMath(s: Stmt, target: TargetInfo): Stmt {
     }
   };
   return mapStmt(s, stmt, (e) => e);
+}
+function isOne(e: LoopExpr): boolean {
+  return e.kind === "splat" ? isOne(e.x) : e.kind === "const" && Number(e.value) === 1;
 }
 /** What a node decomposes to; null when it stays. */
 function decomposed(e: LoopExpr, target: TargetInfo): LoopExpr | null {

@@ -13,8 +13,8 @@ export type InterleaveCtx = {
   /** Whether a store to one buffer may change a load from another. */
   readonly mayAlias: (a: BufferId, b: BufferId) => boolean;
 };
-/** Chains that run side by side: more would not stay in registers. */
-const most = 4;
+/** Chains that run side by side: what they keep goes through memory when there are more than registers, which costs less than waiting. */
+const most = 8;
 /** Operations that make a chain worth it: a shorter one the CPU overlaps by itself. */
 const long = 16;
 

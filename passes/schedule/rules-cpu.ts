@@ -1,5 +1,6 @@
 // Schedule rules for CPUs, in order. They read the stages, the storage of their buffers and facts about the target; never names.
 import * as D from "../../src/ir/dim.ts";
+import { visitExpr } from "../../src/ir/rewrite.ts";
 import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
 import { fewestLanes } from "../../src/ir/target.ts";
 import type { Axis, Group, Reduce, Stage, TeExpr } from "../../src/ir/te.ts";
@@ -20,9 +21,19 @@ function lanesAlong(a: Axis, count: number, ctx: RuleCtx): number {
 /** Elements that a loop takes at once: along an open axis not many more than a vector, as the rest goes one by one. */
 const atOnce = (a: Axis, many: number, lanes: number): number =>
   D.known(a.extent) === null ? Math.min(many, Math.max(lanes, 16)) : many;
-/** Vectors that a loop takes at once: a few chains of many operations run side by side (loops/interleave). */
+/**
+ * Vectors that a loop takes at once: chains of many operations run side by side (loops/interleave). One of erf is the longest and needs two
+ * registers; of exp, more than four gain nothing.
+ */
 function vectorsAtOnce(a: Axis, bodies: readonly TeExpr[], lanes: number): number {
-  return bodies.some((e) => cost(e) >= 8) && extentOf(a) >= 16 * lanes ? 4 : 2;
+  const n = extentOf(a) / lanes;
+  if (n < 16 || !bodies.some((e) => cost(e) >= 8)) return 2;
+  let erf = false;
+  for (const e of bodies)
+    visitExpr(e, (x) => {
+      if (x.kind === "unary" && x.op === "erf") erf = true;
+    });
+  return erf && (n % 8 === 0 || n >= 256) ? 8 : 4;
 }
 const single = (g: Group): Stage | null => (g.stages.length === 1 && g.stages[0]!.scan === null ? g.stages[0]! : null);
 const isUnit = (a: Axis): boolean => a.extent === D.one;

@@ -12,7 +12,7 @@ import { factorsOf } from "./contraction.ts";
 
 export function inline(p: TeProgram): TeProgram {
   // Copies and elementwise chains first, then epilogues: a Relu behind a convolution belongs to it, not to the pad or pool behind it.
-  let now = eliminateDead(new Inliner(simplifyProgram(p), false).run());
+  let now = eliminateDead(new Inliner(simplifyProgram(literals(p)), false).run());
   now = eliminateDead(mergeEpilogues(now));
   now = eliminateDead(new Inliner(now, true).run());
   return eliminateDead(mergeEpilogues(now));
@@ -66,6 +66,36 @@ export function factsOf(p: TeProgram): Facts {
   for (const [id, n] of writers) if (n > 1) mutable.add(id);
   for (const b of p.buffers.values()) if (mutable.has(rootOf(p, b.id))) mutable.add(b.id);
   return { uses, pinned, mutable, hasParts };
+}
+
+/**
+ * Scalars that formulas hold (1, 0.5, -2) in place of loads of them. Others may be learned: kernels that differ in nothing else are one as
+ * long as such a number is an operand.
+ */
+function literals(p: TeProgram): TeProgram {
+  const values = new Map<BufferId, number>();
+  for (const [id, t] of p.constants) {
+    if (t.dtype !== "f32" || t.dims.some((d) => d !== 1)) continue;
+    const v = new DataView(t.bytes.buffer, t.bytes.byteOffset, 4).getFloat32(0, true);
+    if (Number.isInteger(4 * v) && Math.abs(v) <= 64 && !Object.is(v, -0)) values.set(id, v);
+  }
+  if (values.size === 0) return p;
+  const body = (e: TeExpr): TeExpr =>
+    mapExpr<TeExpr>(e, (x) => {
+      const v = x.kind === "load" && x.dtype === "f32" ? values.get(x.buffer) : undefined;
+      return v === undefined ? x : { kind: "const", dtype: "f32", value: v };
+    });
+  const of = (s: Stage): Stage => ({
+    ...s,
+    outs: s.outs.map((o) => ({
+      ...o,
+      body:
+        o.body.kind === "reduce"
+          ? { ...o.body, update: o.body.update.map(body), result: body(o.body.result) }
+          : body(o.body),
+    })),
+  });
+  return { ...p, actions: mapStages(p.actions, (s) => (s.scan ? s : of(s))) };
 }
 
 /** Every index and body simplified under the ranges of its axes. */

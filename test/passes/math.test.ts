@@ -79,6 +79,18 @@ describe("f32", () => {
         expect(f(x), `${op}(${x})`).toBe(Math.fround(want(x)));
     });
   }
+  test.each(roundings)("1 + erf x: within 1e-6, and where it is small within 1e-3 of itself, %s", (rounding) => {
+    const value = E.binary<LoopExpr>("add", E.constant("f32", 1), E.unary<LoopExpr>("erf", x32));
+    const f = compile1(decompose(value), rounding) as (x: number) => number;
+    for (let i = -200_000; i <= 200_000; i++) {
+      const x = Math.fround((i * 5) / 200_000);
+      const want = 1 + erf(x);
+      expect(Math.abs(f(x) - want), `${x}`).toBeLessThanOrEqual(1e-6);
+      if (x < 0 && x > -3) expect(Math.abs(f(x) / want - 1), `${x}`).toBeLessThanOrEqual(1e-3);
+    }
+    for (const x of [-6, -9, -12]) expect(f(x)).toBeLessThan(1e-15);
+    expect([0, -0, 6, 1e30, Infinity, -1e30, -Infinity, Number.NaN].map(f)).toEqual([1, 1, 2, 2, 2, 0, 0, Number.NaN]);
+  });
   test("exp rounds denormal results once", () => {
     const f = compile1(decompose(E.unary<LoopExpr>("exp", x32))) as (x: number) => number;
     for (let x = -104; x < -87; x += 2 ** -12)
