@@ -103,7 +103,7 @@ int main(void) {
 }
 const indent = (lines: readonly string[]): string => lines.map((l) => `  ${l}`).join("\n");
 
-/** The main of a model that Ingot compiled to C as model.c, and the inputs in the order of their files. */
+/** The main of a model that Ingot compiled to C as model.c (with -DTHREADS=N on so many), and the inputs in the order of their files. */
 export function ourMain(
   p: Program,
   weightsFile: boolean,
@@ -116,7 +116,16 @@ export function ourMain(
     return ["(size_t)1", ...dims].join(" * ");
   };
   const text = mainText({
-    head: '#include "model.h"\nstatic model_ctx ctx;\nstatic model_in in;\nstatic model_out out;',
+    head: [
+      '#include "model.h"',
+      "#ifdef THREADS",
+      '#include "ingot_threads.h"',
+      "static ingot_threads pool;",
+      "#endif",
+      "static model_ctx ctx;",
+      "static model_in in;",
+      "static model_out out;",
+    ].join("\n"),
     inputs: api.inputs.flatMap((f, i) => {
       const t = inputs[f.port]!;
       const bytes = countOf(t.dims) * elementBytes(t.dtype);
@@ -127,6 +136,11 @@ export function ourMain(
     }),
     load: [
       "ctx.struct_size = sizeof ctx;",
+      "#ifdef THREADS",
+      "ingot_threads_start(&pool, THREADS);",
+      "ctx.parallel_for = ingot_threads_for;",
+      "ctx.user = &pool;",
+      "#endif",
       ...(weightsFile ? ['ctx.weights = read_file("model.weights", MODEL_WEIGHTS_BYTES);'] : []),
       ...(api.prepared > 0 ? ["ctx.prepared = allocate(MODEL_PREPARED_BYTES);"] : []),
       `ctx.arena_bytes = ${arena};`,

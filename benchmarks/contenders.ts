@@ -1,5 +1,5 @@
 // Who is measured: Ingot's targets, and peers on each side. Each makes a program of a model, which child.ts runs.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UnavailableError } from "../src/base/diagnostics.ts";
 import { packageRoot } from "../src/base/package.ts";
@@ -10,7 +10,7 @@ import { type Launch, lastWords, oneThread, program } from "./child.ts";
 import type { Compiled } from "./compile.ts";
 import { installNpm, installPython } from "./peers/install.ts";
 import { inputsOf } from "./peers/serve.ts";
-import type { Build, Side } from "./results.ts";
+import { type Build, type Side, threads } from "./results.ts";
 import { run } from "./scripts.ts";
 
 /** A model with its inputs, as files. */
@@ -43,11 +43,16 @@ async function asked<T>(command: string, args: readonly string[]): Promise<T> {
   if (said.error !== undefined) throw new UnavailableError(said.error.trim().split("\n")[0]!.slice(0, 300));
   return said;
 }
-/** The time in ms that the C compiler takes to make `model` of the files of a folder. */
-async function cc(folder: string, sources: readonly string[], flags: readonly string[] = []): Promise<number> {
+/** The time in ms that the C compiler takes to make a program, `model`, of the files of a folder. */
+async function cc(
+  folder: string,
+  sources: readonly string[],
+  flags: readonly string[] = [],
+  to = "model",
+): Promise<number> {
   const compiler = await findCompiler();
   const before = performance.now();
-  await run(compiler, [...ccFlags, ...flags, "-o", "model", ...sources, "-lm"], { cwd: folder, timeout: makeLimitMs });
+  await run(compiler, [...ccFlags, ...flags, "-o", to, ...sources, "-lm"], { cwd: folder, timeout: makeLimitMs });
   return performance.now() - before;
 }
 
@@ -67,6 +72,19 @@ function ours(side: Side): Maker {
     },
   };
 }
+/** What `ours` made for C, on two threads. */
+const twoThreads: Maker = {
+  side: "c",
+  models: true,
+  make: async ({ kind }, folder) => {
+    if (kind === "op") throw new UnavailableError("models only");
+    const made = join(folder, "../c");
+    if (!existsSync(join(made, "model.c"))) throw new UnavailableError("there is no model.c");
+    mkdirSync(folder, { recursive: true });
+    await cc(made, ["main.c", "model.c"], ["-DTHREADS=2", "-pthread"], join(folder, "model"));
+    return { launch: { command: join(folder, "model"), args: [], cwd: made } };
+  },
+};
 function onnxruntimeForNode(name: string, side: Side): Maker {
   return {
     side,
@@ -148,16 +166,18 @@ const tfjs: Maker = {
   },
 };
 
+const ourNames: readonly string[] = ["wasm", "c", threads];
 /** In the order of the tables' columns: a target, then its peers. */
 export const contenders: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ["wasm", ours("wasm")],
   ["onnxruntime-web", onnxruntimeForNode("onnxruntime-web", "wasm")],
   ["tfjs-wasm", tfjs],
   ["c", ours("c")],
+  [threads, twoThreads],
   ["onnxruntime", interpreted("onnxruntime")],
   ["openvino", interpreted("openvino")],
   ["onnxruntime-node", onnxruntimeForNode("onnxruntime-node", "c")],
   ["iree", iree],
   ["emx-onnx-cgen", emx],
 ]);
-export const peerNames: readonly string[] = [...contenders.keys()].filter((n) => n !== "wasm" && n !== "c");
+export const peerNames: readonly string[] = [...contenders.keys()].filter((n) => !ourNames.includes(n));

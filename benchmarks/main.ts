@@ -7,13 +7,13 @@ import { packageRoot } from "../src/base/package.ts";
 import { modelBytes } from "../src/onnx/export.ts";
 import { type Contender, measure } from "../src/run/rounds.ts";
 import { lastWords, type Opened, open, program, workFolder } from "./child.ts";
-import { contenders, type Made, type Subject } from "./contenders.ts";
+import { contenders, type Made, peerNames, type Subject } from "./contenders.ts";
 import { thisMachine, watchProcessors } from "./machine.ts";
 import { opInputs, ops } from "./ops.ts";
 import { listing, type Options, parse, usage } from "./options.ts";
 import { type PeakStart, peakProgram } from "./peak.ts";
 import { caseLine, report } from "./report.ts";
-import type { CaseResult, Entry, Results, Side } from "./results.ts";
+import { type CaseResult, type Entry, type Results, type Side, threads } from "./results.ts";
 import { fetchModel, inputsPath, models } from "./scripts.ts";
 
 /** The exit status: 2 for a wrong option. */
@@ -63,7 +63,7 @@ async function runAll(o: Options): Promise<void> {
 }
 
 /** The side of each peer. */
-const peers = Object.fromEntries([...contenders].flatMap(([name, m]) => (name === m.side ? [] : [[name, m.side]])));
+const peers = Object.fromEntries(peerNames.map((name) => [name, contenders.get(name)!.side]));
 
 function write(o: Options, results: Results): void {
   const folder = resolve(packageRoot(), o.out);
@@ -108,7 +108,8 @@ async function runCase(s: Subject, o: Options, roofs: ReadonlyMap<Side, Roof>): 
   const wanted = [...contenders].filter(
     ([name, m]) =>
       o.targets.includes(m.side) &&
-      (name === m.side || (o.peers ? o.peers.includes(name) : s.kind === "op" || m.models)),
+      (name === m.side ||
+        (name === threads ? s.kind === "model" : o.peers ? o.peers.includes(name) : s.kind === "op" || m.models)),
   );
   try {
     for (const [name, maker] of wanted) {

@@ -1,6 +1,6 @@
 // RESULTS.md and the plots, from results.json's data alone.
 import { barChart } from "./plot.ts";
-import { type CaseResult, type Entry, type Results, type Side, sides } from "./results.ts";
+import { type CaseResult, type Entry, type Results, type Side, sides, threads } from "./results.ts";
 
 /** The peers that a target has to beat: the faster of them counts. */
 const rivals: Readonly<Record<Side, readonly string[]>> = {
@@ -19,7 +19,7 @@ const checkTolerance = 0.02;
 const busyElsewhere = 0.4;
 
 /** How many times as fast as a peer the target is, by medians; null where one of them was not measured. */
-export function ratioTo(c: CaseResult, side: Side, peer: string): number | null {
+export function ratioTo(c: CaseResult, side: string, peer: string): number | null {
   const [own, theirs] = [c.entries[side]?.timing, c.entries[peer]?.timing];
   return own && theirs ? theirs.medianMs / own.medianMs : null;
 }
@@ -96,6 +96,17 @@ function summary(cases: readonly CaseResult[], side: Side): string {
   const whom = rivals[side].length > 1 ? `the better of ${rivals[side].join(" and ")}` : rivals[side][0]!;
   const what = counted.length === cases.length ? "" : ` (f32, over ${meanMacs / 1e6} MMACs)`;
   return `Against ${whom}, ${known.length} of ${cases.length}${what}: geometric mean ${times(geometricMean(known.map((k) => k.ratio)))}, worst ${times(worst.ratio)} (${label(worst.c)}).\n`;
+}
+
+/** C on one thread and on two. */
+function threadsTable(cases: readonly CaseResult[]): string {
+  const rows = cases.map((c) => [
+    label(c),
+    ms(c.entries["c"]),
+    ms(c.entries[threads]),
+    times(ratioTo(c, threads, "c")),
+  ]);
+  return table(["", "one thread ms", "two threads ms", "times as fast"], rows);
 }
 
 function costsTable(cases: readonly CaseResult[], side: Side): string {
@@ -216,6 +227,8 @@ export function report(r: Results): ReadonlyMap<string, string> {
       parts.push(`![${title}: ratios](${path})`, "");
     }
   }
+  const spread = r.cases.filter((c) => c.entries[threads]?.timing);
+  if (spread.length > 0) parts.push("## Two threads, C", "", threadsTable(spread));
   for (const side of sides.filter((s) => r.cases.some((c) => c.entries[s])))
     parts.push(
       `## Compilation, sizes and start, ${titles[side]}`,

@@ -5,6 +5,9 @@ import type { Timing } from "../src/run/targets.ts";
 export type Side = "wasm" | "c";
 export const sides: readonly Side[] = ["wasm", "c"];
 
+/** The name of the contender that is `c` on two threads. */
+export const threads = "c-two-threads";
+
 /** A compilation before anything runs. Bytes are uncompressed. */
 export type Build = {
   readonly compileMs: number;
