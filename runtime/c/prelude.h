@@ -355,6 +355,14 @@ IG_FN int32_t ig_sub_i32(int32_t a, int32_t b) { return (int32_t)((uint32_t)a - 
 
 IG_FN int32_t ig_mul_i32(int32_t a, int32_t b) { return (int32_t)((uint32_t)a * (uint32_t)b); }
 
+IG_FN int32_t ig_dot16_i32(int32_t a, int32_t b) {
+  return ig_add_i32((int16_t)a * (int16_t)b, (a >> 16) * (b >> 16));
+}
+
+IG_FN int32_t ig_widen8_i32(int32_t a) {
+  return (int32_t)(((uint32_t)(int8_t)a & 65535u) | ((uint32_t)(int8_t)(a >> 8) << 16));
+}
+
 IG_FN int32_t ig_neg_i32(int32_t a) { return (int32_t)(0u - (uint32_t)a); }
 
 IG_FN int32_t ig_abs_i32(int32_t a) { return a < 0 ? ig_neg_i32(a) : a; }

@@ -7,6 +7,8 @@
 //   nanmax and nanmin propagate NaN from either side;
 // - round is to nearest, ties to even; a shift by the width or more is 0 (shr of a negative signed value by that much: -1);
 // - denormals are kept on the CPU, unspecified in WGSL; mulAdd says how it rounds;
+// - dot16(a, b) of i32, each two i16 side by side: the sum of the products of the low and of the high halves (wrapping); widen8(x):
+//   the two low bytes of x, each an i8, as such halves. So narrow integers are multiplied two at a time in registers of 32 bits;
 // - select evaluates only the chosen side: a load in the other side may be out of bounds;
 // - `and`, `or`, `xor`, `not` take and give bool; comparisons give bool; a binary's operands have one dtype.
 // Expressions are immutable and may share subtrees; walkers over them memoise on identity.
@@ -34,7 +36,8 @@ export type UnaryOp =
   | "recip"
   | "not"
   | "bitnot"
-  | "isnan";
+  | "isnan"
+  | "widen8";
 export type BinaryOp =
   | "add"
   | "sub"
@@ -57,6 +60,7 @@ export type BinaryOp =
   | "bitxor"
   | "shl"
   | "shr"
+  | "dot16"
   | "lt"
   | "le"
   | "eq"
@@ -79,6 +83,7 @@ export const unaryOps: readonly UnaryOp[] = [
   "not",
   "bitnot",
   "isnan",
+  "widen8",
 ];
 export const binaryOps: readonly BinaryOp[] = [
   "add",
@@ -102,6 +107,7 @@ export const binaryOps: readonly BinaryOp[] = [
   "bitxor",
   "shl",
   "shr",
+  "dot16",
   "lt",
   "le",
   "eq",

@@ -132,6 +132,7 @@ export class ExprVerifier {
       case "unary":
         if (e.op === "not") takes(e.x, "bool", (d) => d === "bool");
         else if (e.op === "bitnot") takes(e.x, "an integer", isInt);
+        else if (e.op === "widen8") takes(e.x, "an i32", (d) => d === "i32");
         else if (floatOps.has(e.op)) takes(e.x, "a float", isFloat);
         else takes(e.x, "a number", (d) => d !== "bool");
         is(e.op === "not" || e.op === "isnan" ? "bool" : e.x.dtype);
@@ -140,6 +141,7 @@ export class ExprVerifier {
         same(e.a, e.b);
         if (boolOps.has(e.op)) takes(e.a, "bool", (d) => d === "bool");
         else if (bitOps.has(e.op)) takes(e.a, "integers", isInt);
+        else if (e.op === "dot16") takes(e.a, "i32s", (d) => d === "i32");
         else if (!anyOps.has(e.op)) takes(e.a, "numbers", (d) => d !== "bool");
         is(isCompare(e.op) ? "bool" : e.a.dtype);
         return;

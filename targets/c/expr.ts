@@ -7,7 +7,7 @@ import type { BinaryOp, UnaryOp } from "../../src/ir/expr.ts";
 import type { LoopExpr } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
 import type { DType } from "../../src/ir/types.ts";
-import { is64, isFloat } from "../../src/ir/types.ts";
+import { elementBytes, is64, isFloat } from "../../src/ir/types.ts";
 import type { Code } from "./code.ts";
 import {
   atom,
@@ -172,6 +172,8 @@ export class ExprPrinter {
         return d === "u32" || d === "u64" || d === "bool" ? a : call(`ig_abs_${isFloat(d) || is64(d) ? d : "i32"}`, a);
       case "sqrt":
         return call(`ig_sqrt_${d}`, a);
+      case "widen8":
+        return call("ig_widen8_i32", a);
       case "floor":
       case "ceil":
       case "round":
@@ -240,6 +242,8 @@ export class ExprPrinter {
       case "shl":
       case "shr":
         return shift(e.op, isI32(d) ? "i32" : d, e.b, a, b);
+      case "dot16":
+        return call("ig_dot16_i32", a, b);
       default:
         return unreachable(e.op, "binary operation");
     }
@@ -270,6 +274,14 @@ export class ExprPrinter {
     return call(`ig_${how === "fused" ? "fused" : "muladd"}_${d}`, a, b, c);
   }
 
+  /** Neighbouring cells of 16 bits in memory. */
+  #isPairs(
+    e: LoopExpr,
+  ): e is Extract<LoopExpr, { kind: "cast" }> & { readonly x: Extract<LoopExpr, { kind: "load" }> } {
+    if (e.kind !== "cast" || e.x.kind !== "load" || e.x.index[0]!.kind !== "ramp") return false;
+    if (this.#scope.temps.has(e) || this.#scope.temps.has(e.x)) return false;
+    return elementBytes(e.x.dtype) === 2 && this.home(e.x.buffer).kind === "memory";
+  }
   #vector(e: LoopExpr, n: number): Code {
     const type = vectorType(e.dtype, n);
     switch (e.kind) {
@@ -286,12 +298,22 @@ export class ExprPrinter {
       case "ramp":
         return call(`${type}_ramp`, this.value(e.base), literal("i32", e.stride));
       case "unary": {
+        if (e.op === "widen8" && this.#isPairs(e.x))
+          return call(`${type}_load_pairs`, atom(`&${this.element(e.x.x.buffer, e.x.x.index[0]!, e.x.x.via)}`));
         const x = this.lanes(e.x, n);
         if (e.op === "not") return call(`${type}_bitnot`, x);
         if (!isFloat(e.x.dtype) && ["floor", "ceil", "round", "trunc"].includes(e.op)) return x;
         return call(`${vectorType(e.x.dtype, n)}_${e.op}`, x);
       }
       case "binary":
+        // A sum of products may be one instruction.
+        for (const [x, y] of [
+          [e.a, e.b],
+          [e.b, e.a],
+        ] as const) {
+          if (e.op !== "add" || y.kind !== "binary" || y.op !== "dot16" || this.#scope.temps.has(y)) continue;
+          return call(`${type}_adddot16`, this.lanes(x, n), this.lanes(y.a, n), this.lanes(y.b, n));
+        }
         return vectorBinary(e.op, e.a.dtype, n, this.lanes(e.a, n), this.lanes(e.b, n));
       case "mulAdd": {
         const args = [this.lanes(e.a, n), this.lanes(e.b, n), this.lanes(e.c, n)] as const;

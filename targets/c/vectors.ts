@@ -310,6 +310,62 @@ function intOp(s: Shape, op: string): VectorPart | null {
   }
 }
 
+/**
+ * Products of two i16 in each lane: dot16, adddot16 (a + dot16(b, c)), widen8, and load_pairs, which is widen8 of cells in memory.
+ * x86 has them as instructions, by builtins of two spellings.
+ */
+function pairOp(s: Shape, op: string): VectorPart | null {
+  const { v, unsigned: u, n } = s;
+  if (s.t !== "i32") return null;
+  const name = `${v}_${op}`;
+  const halves = `ig_i16x${2 * n}`;
+  const clang = (condition: string): string => `defined(__clang__) && ${condition}`;
+  switch (op) {
+    case "dot16": {
+      const low = (x: string): string => `(${u})((${v})((${u})${x} << 16) >> 16)`;
+      const high = (x: string): string => `(${u})(${x} >> 16)`;
+      const made = `(${v})(${low("a_")} * ${low("b_")} + ${high("a_")} * ${high("b_")})`;
+      const general = block(name, [v, v], "", made);
+      const of = (builtin: string, more = ""): string =>
+        macro(name, 2, `(${v})${builtin}((${halves})(a), (${halves})(b)${more})`);
+      const list: [string, string][] = [];
+      if (n === 4) list.push(["defined(__SSE2__)", of("__builtin_ia32_pmaddwd128")]);
+      if (n === 8) list.push(["defined(__AVX2__)", of("__builtin_ia32_pmaddwd256")]);
+      if (n === 16)
+        list.push(
+          [clang("defined(__AVX512BW__)"), of("__builtin_ia32_pmaddwd512")],
+          ["defined(__AVX512BW__)", of("__builtin_ia32_pmaddwd512_mask", `, (${v}){0}, (unsigned short)-1`)],
+        );
+      return lanewise(name, v, [v, v], n, (x, y) => `ig_dot16_i32(${x}, ${y})`, variants(list, general));
+    }
+    case "adddot16": {
+      const plain = lanewise(name, v, [v, v, v], n, (x, y, z) => `ig_add_i32(${x}, ig_dot16_i32(${y}, ${z}))`);
+      const has = `defined(__AVX512VNNI__)${n === 16 ? "" : " && defined(__AVX512VL__)"}`;
+      const of = (suffix: string): string => macro(name, 3, `(${v})__builtin_ia32_vpdpwssd${suffix}((a), (b), (c))`);
+      const list: [string, string][] =
+        n === 4 || n === 8 || n === 16
+          ? [
+              [clang(has), of(String(32 * n))],
+              [has, of(`_v${n}si`)],
+            ]
+          : [];
+      return { ...plain, gnu: variants(list, macro(name, 3, `${v}_add((a), ${v}_dot16((b), (c)))`)) };
+    }
+    case "widen8": {
+      const low = `((${u})((${v})((${u})a_ << 24) >> 24) & 65535u)`;
+      const high = `((${u})((${v})((${u})a_ << 16) >> 24) << 16)`;
+      return lanewise(name, v, [v], n, (x) => `ig_widen8_i32(${x})`, block(name, [v], "", `(${v})(${low} | ${high})`));
+    }
+    case "load_pairs":
+      return {
+        gnu: macro(name, 1, `(${v})__builtin_convertvector(*(const ig_i8x${2 * n}_m *)(const void *)(a), ${halves})`),
+        plain: `IG_FN ${v} ${name}(const void *p) {\n  const int8_t *b = (const int8_t *)p;\n  ${v} r;\n  for (int i = 0; i < ${n}; i++) r.v[i] = ig_widen8_i32((int32_t)(((uint32_t)b[2 * i] & 255u) | ((uint32_t)b[2 * i + 1] << 8)));\n  return r;\n}`,
+      };
+    default:
+      return null;
+  }
+}
+
 /** What all three element types have. */
 function commonOp(s: Shape, op: string): VectorPart | null {
   const { v, mask, n, scalar, t } = s;
@@ -489,6 +545,7 @@ export function vectorPart(name: string): VectorPart | null {
   if (op === undefined) return types(s);
   const made =
     commonOp(s, op) ??
+    pairOp(s, op) ??
     (s.t === "f32" ? floatOp(s, op) : intOp(s, op)) ??
     narrowMemory(s, op) ??
     bitsOp(s, op) ??

@@ -61,6 +61,8 @@ export class Arithmetic {
       case "bitnot":
         if (is64(t)) return plain(`~${at(x, prec.unary)}`, prec.unary, t, { loose: t === "u64" });
         return bitwise(`~${at(x, prec.unary)}`, prec.unary, t);
+      case "widen8":
+        return this.#call("widen8", [x], t, { lo: -(2 ** 31), hi: 2 ** 31 - 1 });
       case "isnan":
         return literal("bool", 0);
       default:
@@ -236,6 +238,8 @@ export class Arithmetic {
         if (positive && op === "truncmod")
           return plain(`${at(x, prec.mul)} % ${c} | 0`, prec.bitor, t, { lo: 1 - c, hi: c - 1 });
         return this.#call(unsigned ? "remU" : op === "floormod" ? "floorMod" : "rem", [x, y], t);
+      case "dot16":
+        return this.#call("dot16", [x, y], t, { lo: -(2 ** 31), hi: 2 ** 31 - 1 });
       default:
         throw new InternalError(`js: no ${op} of ${t}`);
     }

@@ -77,6 +77,10 @@ function erf64(x) {
   return r !== 0 && (r ^ b) < 0 ? r + b : r;
 }`,
   },
+  dot16: {
+    text: "const dot16 = (a, b) => (((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16)) | 0;",
+  },
+  widen8: { text: "const widen8 = (x) => (((x << 24) >> 24) & 65535) | (((x << 16) >> 24) << 16);" },
   // a shift by the width or more leaves 0 or the sign
   shl: { text: "const shl = (a, b) => (b >>> 0 > 31 ? 0 : a << b);" },
   shr: { text: "const shr = (a, b) => a >> (b >>> 0 > 31 ? 31 : b);" },

@@ -78,6 +78,8 @@ export function unary(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
     case "round":
     case "trunc":
       return x.ref();
+    case "widen8":
+      return m.i32x4.extract_lane(m.i16x8.extend_low_i8x16_s(m.i32x4.splat(x.ref())), 0);
     default:
       throw new InternalError(`${op} of ${c}`);
   }
@@ -148,6 +150,10 @@ export function binary(f: Frame, op: BinaryOp, c: Class, a: Operand, b: Operand)
     case "shl":
     case "shr":
       return shift(f, op, c, a, b);
+    case "dot16": {
+      const x = m.i32x4.splat(a.ref());
+      return m.i32x4.extract_lane(m.i32x4.dot_i16x8_s(x, m.i32x4.splat(b.ref())), 0);
+    }
     default:
       throw new InternalError(`${op} of ${c}`);
   }
@@ -413,6 +419,11 @@ export function unaryVector(f: Frame, op: UnaryOp, c: Class, x: Operand): Ref {
       return m.v128.not(x.ref());
     case "isnan":
       return I.constantVector(m, "bool", 0);
+    case "widen8": {
+      // Each byte into the high byte of its half, from where a shift extends it.
+      const bytes = Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? 255 : (i & 12) + ((i & 3) >> 1)));
+      return m.i16x8.shr_s(m.i8x16.swizzle(x.ref(), m.v128.const(bytes)), m.i32.const(8));
+    }
     default:
       return x.ref();
   }

@@ -152,6 +152,10 @@ export class Expressions {
       case "table":
         return A.perLane(frame, "i32", c, [this.four(e.index)], (l) => this.tableAt(e.dtype, e.values, l[0]!.ref()));
       case "unary":
+        if (e.op === "widen8" && this.isPairs(e.x)) {
+          const { ptr, offset } = this.address(e.x.x.buffer, e.x.x.index, e.x.x.via);
+          return I.loadPairs(m, offset, ptr);
+        }
         return A.unaryVector(frame, e.op, I.classOf(e.x.dtype), this.four(e.x));
       case "binary":
         return A.binaryVector(frame, e.op, I.classOf(e.a.dtype), this.four(e.a), this.four(e.b));
@@ -323,6 +327,18 @@ export class Expressions {
     }
     const { ptr, offset } = this.address(e.buffer, e.index, e.via);
     return I.loadVector(m, e.dtype, offset, ptr);
+  }
+  /** Neighbouring cells of 16 bits that nothing else needs. */
+  private isPairs(e: LoopExpr): e is Extract<LoopExpr, { kind: "cast" }> & { readonly x: LoadExpr } {
+    if (e.kind !== "cast" || this.shared.has(e)) return false;
+    const { x } = e;
+    return (
+      x.kind === "load" &&
+      elementBytes(x.dtype) === 2 &&
+      x.index[0]!.kind === "ramp" &&
+      !this.isRegister(x.buffer) &&
+      !this.shared.has(x)
+    );
   }
   private tableAt(d: DType, values: readonly number[], index: Ref): Ref {
     const at = this.w.table(tensorOf(d, [values.length], values).bytes);

@@ -103,6 +103,8 @@ export function vectorBinary(m: Module, op: BinaryOp, c: Class): Two | null {
     case "max":
     case "nanmax":
       return unsigned ? o.max_u : o.max_s;
+    case "dot16":
+      return o.dot_i16x8_s;
     default:
       return null;
   }
@@ -192,6 +194,10 @@ export function loadVector(m: Module, d: DType, offset: number, ptr: Ref): Ref {
     default:
       throw new InternalError(`no vector load of ${d}`);
   }
+}
+/** Four neighbouring cells of two i8 each, as two i16 in a lane. */
+export function loadPairs(m: Module, offset: number, ptr: Ref): Ref {
+  return m.v128.load8x8_s(offset, 2, ptr);
 }
 /** Stores four lanes; a narrow cell keeps the low bytes of its lane. */
 export function storeVector(m: Module, d: DType, offset: number, ptr: Ref, value: Ref): Ref {

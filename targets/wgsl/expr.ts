@@ -284,6 +284,8 @@ function unary(e: Unary<LoopExpr>, scope: Scope): Text {
     case "sin":
     case "cos":
       return atom(`${e.op}(${x.s})`);
+    case "widen8":
+      return atom(`${scope.use("widen8_i")}(${x.s})`);
     case "erf":
       throw new InternalError("erf must be decomposed before WGSL");
     default:
@@ -364,6 +366,8 @@ function binary(e: Binary<LoopExpr>, scope: Scope): Text {
       const by = r === "u32" ? b.s : `bitcast<u32>(${runtime(b, r, scope).s})`;
       return atom(`${scope.use(`${e.op}_${r === "u32" ? "u" : "i"}`)}(${a.s}, ${by})`);
     }
+    case "dot16":
+      return call("dot16_i");
     case "lt":
       return ordered("<");
     case "le":

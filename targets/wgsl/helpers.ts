@@ -26,6 +26,9 @@ export const helpers = {
     "fn floordiv_i(a: i32, b: i32) -> i32 { return select(a / b - select(0i, 1i, (a % b != 0i) && ((a < 0i) != (b < 0i))), 0i, b == 0i); }",
   floormod_i:
     "fn floormod_i(a: i32, b: i32) -> i32 { let r = a % b; return select(r, r + b, (r != 0i) && ((r < 0i) != (b < 0i))); }",
+  dot16_i:
+    "fn dot16_i(a: i32, b: i32) -> i32 { return ((a << 16u) >> 16u) * ((b << 16u) >> 16u) + (a >> 16u) * (b >> 16u); }",
+  widen8_i: "fn widen8_i(x: i32) -> i32 { return (((x << 24u) >> 24u) & 65535i) | (((x << 16u) >> 24u) << 16u); }",
   shl_i: "fn shl_i(a: i32, b: u32) -> i32 { return select(a << (b & 31u), 0i, b > 31u); }",
   shl_u: "fn shl_u(a: u32, b: u32) -> u32 { return select(a << (b & 31u), 0u, b > 31u); }",
   shr_i: "fn shr_i(a: i32, b: u32) -> i32 { return a >> min(b, 31u); }",

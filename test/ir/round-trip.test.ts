@@ -362,11 +362,11 @@ describe("kernels", () => {
     const i = E.v("i");
     const b = E.v("b", "bool");
     const values: LoopExpr[] = [
-      ...E.unaryOps.map((op): E.Expr => E.unary(op, op === "not" ? b : op === "bitnot" ? i : f)),
+      ...E.unaryOps.map((op): E.Expr => E.unary(op, op === "not" ? b : op === "bitnot" || op === "widen8" ? i : f)),
       ...E.binaryOps.flatMap((op) => {
         const [x, y]: [E.Expr, E.Expr] = ["and", "or", "xor"].includes(op)
           ? [b, b]
-          : ["bitand", "bitor", "bitxor", "shl", "shr"].includes(op)
+          : ["bitand", "bitor", "bitxor", "shl", "shr", "dot16"].includes(op)
             ? [i, i]
             : [f, f];
         const one = E.binary<E.Expr>(op, x, y);

@@ -198,6 +198,7 @@ class Compiler {
       case "cos":
       case "tanh":
       case "erf":
+      case "widen8":
         throw new Error(`${op} is left`);
     }
   }

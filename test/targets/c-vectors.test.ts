@@ -56,6 +56,9 @@ function operations(n: number): Op[] {
         `(int32_t)(${d.startsWith("u") ? "uint" : "int"}${d.slice(1)}_t)x`,
       );
   }
+  op(`ig_i32x${n}_dot16`, "i32", ["i32", "i32"], "ig_dot16_i32(x, y)");
+  op(`ig_i32x${n}_adddot16`, "i32", ["i32", "i32", "i32"], "ig_add_i32(x, ig_dot16_i32(y, z))");
+  op(`ig_i32x${n}_widen8`, "i32", ["i32"], "ig_widen8_i32(x)");
   op(`ig_i32x${n}_of_u32x${n}`, "i32", ["u32"], "(int32_t)x");
   op(`ig_u32x${n}_of_i32x${n}`, "u32", ["i32"], "(uint32_t)x");
   op(`ig_f32x${n}_of_boolx${n}`, "f32", ["m"], "(float)(x & 1)");

@@ -115,6 +115,8 @@ export function refUnary(op: UnaryOp, t: DType, a: Scalar): Scalar {
     case "round":
     case "trunc":
       return a;
+    case "widen8":
+      return wrap(t, (BigInt.asIntN(8, x) & 65535n) | (BigInt.asIntN(8, x >> 8n) << 16n));
     default:
       throw new InternalError(`no reference for ${op} of ${t}`);
   }
@@ -186,6 +188,10 @@ export function refBinary(op: BinaryOp, t: DType, a: Scalar, b: Scalar): Scalar 
       return wrap(t, x | y);
     case "bitxor":
       return wrap(t, x ^ y);
+    case "dot16": {
+      const half = (v: bigint, k: bigint): bigint => BigInt.asIntN(16, v >> (16n * k));
+      return wrap(t, half(x, 0n) * half(y, 0n) + half(x, 1n) * half(y, 1n));
+    }
     case "shl":
       return wrap(t, y < 0n || y >= bits ? 0n : x << y);
     case "shr":

@@ -178,7 +178,10 @@ function binaries(): Fixture[] {
         [...floatOps.map((op) => binaryRow(op, t)), ...mulAddRows(t)],
         compares.map((op) => binaryRow(op, t)),
       );
-    const rows = intOps.map((op) => (op === "shl" || op === "shr" ? shiftRow(op, t) : binaryRow(op, t)));
+    const halves: readonly BinaryOp[] = t === "i32" ? ["dot16"] : [];
+    const rows = [...intOps, ...halves].map((op) =>
+      op === "shl" || op === "shr" ? shiftRow(op, t) : binaryRow(op, t),
+    );
     return table(
       `binary/${t}`,
       t,
@@ -194,7 +197,7 @@ function unaries(): Fixture[] {
       ? ["not"]
       : isFloat(t)
         ? ["neg", "abs", "sqrt", "floor", "ceil", "round", "trunc", "recip"]
-        : ["neg", "abs", "bitnot"];
+        : ["neg", "abs", "bitnot", ...(t === "i32" ? (["widen8"] as const) : [])];
   return registers.map((t) => {
     const xs = isFloat(t)
       ? edges[t].filter((x) => x !== 0 && Number(x) > 0).concat(edges[t].filter((x) => Number(x) <= 0))

@@ -40,12 +40,12 @@ function table(t: Wide): Fixture {
   const plain: readonly BinaryOp[] =
     t === "f32"
       ? ["add", "sub", "mul", "div", "min", "max"]
-      : ["add", "sub", "mul", "min", "max", "bitand", "bitor", "bitxor"];
+      : ["add", "sub", "mul", "min", "max", "bitand", "bitor", "bitxor", ...(t === "i32" ? (["dot16"] as const) : [])];
   const unaries: readonly UnaryOp[] =
     t === "f32"
       ? ["neg", "abs", "sqrt", "floor", "ceil", "round", "trunc", "recip"]
       : t === "i32"
-        ? ["neg", "abs", "bitnot"]
+        ? ["neg", "abs", "bitnot", "widen8"]
         : ["neg", "bitnot"];
   const rows: Row[] = [
     ...plain.map((o): Row => ({ name: o, expr: op(o), ref: (a, b) => refBinary(o, t, a, b) })),
@@ -80,6 +80,12 @@ function table(t: Wide): Fixture {
   if (t !== "f32")
     for (const o of ["shl", "shr"] as const)
       rows.push({ name: `${o} 5`, expr: (a) => op(o)(a, splat(constant(t, 5))), ref: (a) => refBinary(o, t, a, 5) });
+  if (t === "i32")
+    rows.push({
+      name: "a + dot16(b, a)",
+      expr: (a, b) => add(a, op("dot16")(b, a)),
+      ref: (a, b) => refBinary("add", t, a, refBinary("dot16", t, b, a)),
+    });
   if (t === "f32")
     rows.push({
       name: "mulAdd",
@@ -396,6 +402,45 @@ function gemm(): Fixture {
   );
 }
 
+/** Pairs of i8 and of i16 in memory, multiplied two at a time: the sums, and the pairs as they are loaded. */
+function pairs(): Fixture {
+  const d = new Draft("vector/pairs");
+  const bytes = small(24, 9).map((x, i) => (i % 5 === 0 ? -128 : x * 11));
+  const halves = (of: readonly number[], bits: number): number[] =>
+    range(of.length / 2).map((i) => (of[2 * i]! & (2 ** bits - 1)) | (of[2 * i + 1]! << bits));
+  const words = small(24, 10).map((x, i) => (i % 7 === 0 ? -32768 : x * 1201));
+  const x = d.input("x", "i16", [n(12)]);
+  const y = d.input("y", "i32", [n(12)]);
+  const z = d.output("z", "i32", [n(2), n(12)]);
+  const k = d.kernel("pairs", (kd) => {
+    const [kx, ky, kz] = [kd.param("x", "i16", x.shape), kd.param("y", "i32", y.shape), kd.param("z", "i32", z.shape)];
+    const wide = unary<LoopExpr>("widen8", cast<LoopExpr>("i32", vec(kx, v("i"))));
+    return loop(
+      "i",
+      i32(12),
+      [
+        store(kz, ramp(v("i")), wide),
+        store(kz, ramp(add(v("i"), i32(12))), add(vec(ky, v("i")), op("dot16")(wide, vec(ky, v("i"))))),
+      ],
+      lanes,
+    );
+  });
+  d.run.push(d.call(k, [x, y, z]));
+  const packed = halves(words, 16);
+  const widened = halves(bytes, 16);
+  const inputs = {
+    x: tensorOf(
+      "i16",
+      [12],
+      halves(bytes, 8).map((a) => (a << 16) >> 16),
+    ),
+    y: tensorOf("i32", [12], packed),
+  };
+  const sums = packed.map((p, i) => refBinary("add", "i32", p, refBinary("dot16", "i32", widened[i]!, p)));
+  const expected = { z: tensorOf("i32", [2, 12], [...widened, ...sums.map(Number)]) };
+  return fixture(d, [{ inputs, expected }], { vectors: lanes, dtypes: ["i16", "i32"] });
+}
+
 export const vectorPrograms: readonly Fixture[] = [
   table("f32"),
   table("i32"),
@@ -406,4 +451,5 @@ export const vectorPrograms: readonly Fixture[] = [
   reductions("i32"),
   reductions("u32"),
   gemm(),
+  pairs(),
 ];
