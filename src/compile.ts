@@ -4,6 +4,7 @@ import { lowerProgram } from "../passes/lower.ts";
 import { graphPasses, runGraphPass } from "../passes/pipeline.ts";
 import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
+import { pairProducts } from "../passes/te/pair.ts";
 import { markSafe } from "../passes/te/safe.ts";
 import { chooseStorage } from "../passes/te/storage.ts";
 import { toTe } from "../passes/te/to-te.ts";
@@ -186,6 +187,7 @@ export function lowerTe(p: TeProgram, info: TargetInfo, options: Omit<CompileOpt
     te = passes.te("widen", () => widen(te));
   }
   te = passes.te("inline", () => inline(te));
+  te = passes.te("pair", () => pairProducts(te, info));
   if (!options.strict && !options.f64) te = passes.te("winograd", () => winograd(te, info));
   te = passes.te("storage", () => chooseStorage(te, info));
   if (!info.gpu) {

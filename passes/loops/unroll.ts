@@ -135,7 +135,7 @@ function vectorLoop(
   return seq(parts);
 }
 
-const vectorTypes: ReadonlySet<DType> = new Set<DType>(["f32", "i32", "u32"]);
+const vectorTypes: ReadonlySet<DType> = new Set<DType>(["f32", "i32", "u32", "i16", "u16", "i8", "u8"]);
 const vectorUnary = new Set([
   "neg",
   "abs",
@@ -154,6 +154,7 @@ const vectorUnary = new Set([
   "not",
   "bitnot",
   "isnan",
+  "widen8",
 ]);
 const floatBinary = new Set([
   "add",
@@ -170,7 +171,7 @@ const floatBinary = new Set([
   "eq",
   "ne",
 ]);
-const intBinary = new Set(["add", "sub", "mul", "min", "max", "bitand", "bitor", "bitxor", "lt", "le", "eq", "ne"]);
+const intBinary = new Set("add sub mul min max bitand bitor bitxor dot16 lt le eq ne".split(" "));
 
 class Unvectorisable extends Error {}
 

@@ -33,7 +33,7 @@ export function factorsOf(r: Reduce): readonly [TeExpr, TeExpr] | null {
   if (u.kind === "mulAdd" && isState(u.c)) return [u.a, u.b];
   if (u.kind === "binary" && u.op === "add") {
     const other = isState(u.a) ? u.b : isState(u.b) ? u.a : null;
-    if (other?.kind === "binary" && other.op === "mul") return [other.a, other.b];
+    if (other?.kind === "binary" && (other.op === "mul" || other.op === "dot16")) return [other.a, other.b];
   }
   return null;
 }

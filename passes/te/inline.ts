@@ -233,7 +233,8 @@ class Inliner {
     const work = cost(body);
     if (body.kind === "load" || isPad(p)) return uses === 1 && same && !isReduce;
     // A producer over fewer elements than its consumer would be computed again and again.
-    if (!same) return work <= 3 && !isReduce && !hasDivision(body);
+    // (And what is padded is made inside its frame.)
+    if (!same) return work <= 3 && !isReduce && !isPad(c) && !hasDivision(body);
     if (uses === 1) return true;
     return !isReduce && work <= 2;
   }

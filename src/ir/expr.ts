@@ -345,6 +345,8 @@ export function toDim(
         case "sub":
           return D.sub(a, b);
         case "mul":
+          // Sums of loaded values are data: multiplied out they would be more work.
+          if (opaque && (a.kind === "add" || b.kind === "add") && isData(a) && isData(b)) return opaque(x);
           return D.mul(a, b);
         case "floordiv":
           return D.floordiv(a, b);
@@ -359,6 +361,9 @@ export function toDim(
   }
   return opaque ? opaque(x) : null;
 }
+
+/** Holds what is no arithmetic of variables (see Simplifier.dim). */
+const isData = (d: Dim): boolean => [...D.symbolsOf(d)].some((id) => id.startsWith("#"));
 
 /** The value that starts a max (min) reduction: -inf (inf), or the type's lowest (highest) integer. */
 export function lowest(dtype: DType): Const {

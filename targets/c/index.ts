@@ -54,6 +54,7 @@ export function cInfo(isa: Isa = "native"): TargetInfo {
     ...isas[isa],
     threads: true,
     memoryOperands: true,
+    pairs: true,
     cacheBytes: [32768, 1048576],
     gpu: null,
     natives,

@@ -329,7 +329,14 @@ function pairOp(s: Shape, op: string): VectorPart | null {
       const of = (builtin: string, more = ""): string =>
         macro(name, 2, `(${v})${builtin}((${halves})(a), (${halves})(b)${more})`);
       const list: [string, string][] = [];
-      if (n === 4) list.push(["defined(__SSE2__)", of("__builtin_ia32_pmaddwd128")]);
+      if (n === 4) {
+        const neon = ["smull %0.4s, %2.4h, %3.4h", "smull2 %1.4s, %2.8h, %3.8h", "addp %0.4s, %0.4s, %1.4s"].join(
+          "\\n\\t",
+        );
+        const asm = `${v} r_, h_; __asm__("${neon}" : "=&w"(r_), "=&w"(h_) : "w"(a_), "w"(b_)); (void)h_;`;
+        list.push(["defined(__SSE2__)", of("__builtin_ia32_pmaddwd128")]);
+        list.push(["defined(__aarch64__)", block(name, [v, v], asm, "r_")]);
+      }
       if (n === 8) list.push(["defined(__AVX2__)", of("__builtin_ia32_pmaddwd256")]);
       if (n === 16)
         list.push(

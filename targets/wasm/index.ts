@@ -18,6 +18,7 @@ const info: TargetInfo = {
   cacheBytes: [32768, 1048576],
   gpu: null,
   exactSums: true,
+  pairs: true,
   prepares: true,
   natives: new Set(["sqrt", "abs", "neg", "floor", "ceil", "round", "trunc", "recip", "isnan", "not", "bitnot"]),
   dtypes: new Set(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]),
