@@ -2,10 +2,10 @@
 // membership only; where a stage is computed is a schedule step.
 import type { BufferId } from "../../src/base/brand.ts";
 import * as D from "../../src/ir/dim.ts";
-import { accesses, visitActions } from "../../src/ir/rewrite.ts";
+import { accesses, visitActions, visitExpr } from "../../src/ir/rewrite.ts";
 import type { Axis, Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
 import { loadsOf } from "./access.ts";
-import { contractionOf } from "./contraction.ts";
+import { contractionOf, factorsOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
 
 /** A row axis of the root by the name that a member has for it. */
@@ -33,7 +33,7 @@ export function group(p: TeProgram): TeProgram {
   const stageOf = (a: TeAction): Stage | null =>
     a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
   const eligible = (s: Stage): boolean =>
-    s.scan === null && s.outs.length === 1 && contractionOf(s, () => false) === null;
+    s.scan === null && s.outs.length === 1 && contractionOf(s, () => false) === null && !isProduct(s);
   const walk = (list: readonly TeAction[]): TeAction[] => {
     const producer = new Map<BufferId, TeAction>();
     for (const a of list) {
@@ -89,6 +89,25 @@ export function group(p: TeProgram): TeProgram {
   return { ...p, actions: walk(p.actions) };
 }
 
+/** A sum of products whose factors have axes apart, in whatever form they are: it gets a schedule of its own. */
+function isProduct(s: Stage): boolean {
+  const body = s.outs[0]!.body;
+  const factors = body.kind === "reduce" ? factorsOf(body) : null;
+  if (!factors) return false;
+  const [p, q] = factors.map((f) => {
+    const names = new Set<string>();
+    for (const l of loadsOf(f))
+      for (const i of l.index)
+        visitExpr(i, (e) => {
+          if (e.kind === "var") names.add(e.name);
+        });
+    return names;
+  }) as [Set<string>, Set<string>];
+  const apart = (x: Set<string>, y: Set<string>): boolean =>
+    s.axes.some((a) => a.extent !== D.one && x.has(a.name) && !y.has(a.name));
+  return apart(p, q) && apart(q, p);
+}
+
 /** The row axes of a producer, through the indices at which members read it; null when they read it at different rows. */
 function rowsThrough(s: Stage, id: BufferId, members: readonly Stage[], rows: ReadonlyMap<Stage, Rows>): Rows | null {
   let found: Map<string, string> | null = null;
@@ -125,7 +144,8 @@ export function restrict(
   if (!reduces) return null;
   // Members that have axes beyond the rows compute a whole row each; members without rows in common would be computed again and again.
   const total = (axes: readonly Axis[]): D.Dim => D.product(axes.map((a) => a.extent));
-  if (root.axes.length > 0 && total(root.axes) !== D.one && names.size === 0) return null;
+  const rowed = common.some((a) => a.extent !== D.one);
+  if (root.axes.length > 0 && total(root.axes) !== D.one && !rowed) return null;
   return names;
 }
 
