@@ -196,8 +196,7 @@ class Binder {
       if (e.kind === "var") r = !bound.has(e.name);
       else if (e.kind === "load")
         r =
-          runs &&
-          !this.ctx.isRegister(e.buffer) &&
+          (runs || this.ctx.isRegister(e.buffer)) &&
           ![...stored].some((b) => b === e.buffer || this.ctx.mayAlias(b, e.buffer)) &&
           e.index.every(isInvariant);
       else r = (children(e) as readonly LoopExpr[]).every(isInvariant);

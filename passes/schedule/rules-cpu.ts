@@ -1,12 +1,12 @@
 // Schedule rules for CPUs, in order. They read the stages, the storage of their buffers and facts about the target; never names.
 import * as D from "../../src/ir/dim.ts";
 import { visitExpr } from "../../src/ir/rewrite.ts";
-import type { RuleCtx, ScheduleRule, ScheduleStep } from "../../src/ir/schedule.ts";
+import { axesOf, type RuleCtx, type ScheduleRule, type ScheduleStep } from "../../src/ir/schedule.ts";
 import { fewestLanes } from "../../src/ir/target.ts";
 import type { Axis, Group, Reduce, Stage, TeExpr } from "../../src/ir/te.ts";
 import { type Access, accessesOf, fusable, stride } from "../te/access.ts";
 import { type Contraction, contractionOf } from "../te/contraction.ts";
-import { rowAxes } from "../te/group.ts";
+import { type Rows, rowAxes } from "../te/group.ts";
 import { cost } from "../te/inline.ts";
 import { mergeOp } from "./apply.ts";
 import { tileOf, vectorAxis } from "./tile.ts";
@@ -330,11 +330,70 @@ const elementwise: ScheduleRule<true> = {
 };
 
 /**
+ * Stages that share rows which lie side by side (a norm over an image whose channels are innermost): vectors of rows. The rows' axis is
+ * the innermost loop of every stage, and what else a stage walks is outside of it.
+ */
+type Columns = { readonly axis: Axis; readonly by: number; readonly names: ReadonlyMap<Stage, Rows> };
+const columnwise: ScheduleRule<Columns & { readonly rows: ReadonlySet<string> }> = {
+  name: "columnwise",
+  match: (g, ctx) => {
+    const lanes = lanesOf(ctx);
+    if (g.stages.length < 2 || lanes < 2) return null;
+    const { rows, names } = rowAxes(g.stages, g.root);
+    const root = g.stages.find((s) => s.id === g.root)!;
+    const axis = root.axes.find(
+      (v) => rows.has(v.name) && extentOf(v) % lanes === 0 && g.stages.every((s) => sideBySide(s, v, g, names, ctx)),
+    );
+    if (!axis) return null;
+    let by = Math.max(16, 2 * lanes);
+    while (extentOf(axis) % by !== 0) by /= 2;
+    return { axis, by, names, rows };
+  },
+  steps: ({ axis, by, names, rows }, g) => {
+    const root = g.stages.find((s) => s.id === g.root)!;
+    const rootSteps = new Steps(root);
+    const split = rootSteps.split(axis, by);
+    const others = root.axes.filter((a) => rows.has(a.name) && a !== axis).map((a) => a.name);
+    const outer = [...others, ...split.outer];
+    return g.stages.flatMap((s): readonly ScheduleStep[] => {
+      const steps = s === root ? rootSteps : new Steps(s);
+      const own = s === root ? split.inner : ownName(s, axis, names);
+      const around = s === root ? outer : [];
+      const apart = (a: Axis): boolean => a.name !== (s === root ? axis.name : own) && !around.includes(a.name);
+      steps.order([
+        ...around,
+        ...axesOf(s)
+          .filter(apart)
+          .map((a) => a.name),
+        own,
+      ]);
+      steps.mark(own, "vector");
+      if (s === root) return steps.list;
+      return [{ stage: s.id, kind: "attach", at: outer[outer.length - 1] ?? null }, ...steps.list];
+    });
+  },
+};
+/** A member's axis that is the root's row axis. */
+const ownName = (s: Stage, axis: Axis, names: ReadonlyMap<Stage, Rows>): string =>
+  [...names.get(s)!].find(([, row]) => row === axis.name)![0];
+/** What a stage reads and writes lies contiguous along a row axis, or does not move with it; what it makes for others is one element a row. */
+function sideBySide(s: Stage, v: Axis, g: Group, rows: ReadonlyMap<Stage, Rows>, ctx: RuleCtx): boolean {
+  const names = rows.get(s)!;
+  const own = [...names].find(([, row]) => row === v.name)?.[0];
+  if (own === undefined || (s.id !== g.root && !s.axes.every((x) => isUnit(x) || names.has(x.name)))) return false;
+  const inside = new Set(g.stages.filter((m) => m.id !== g.root).map((m) => m.outs[0]!.buffer));
+  return accessesOf(s, ctx.buffer, ctx.ranges).every((a) => {
+    const d = stride(a, own);
+    return inside.has(a.buffer) || d === D.one || (d === D.zero && !a.store);
+  });
+}
+
+/**
  * Stages that share rows: the rows are the outer loops; inside, each stage computes its row, in vectors where the row is contiguous.
  */
 const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
   name: "rowwise",
-  match: (g) => (g.stages.length > 1 ? { rows: rowAxes(g.stages, g.root) } : null),
+  match: (g) => (g.stages.length > 1 ? { rows: rowAxes(g.stages, g.root).rows } : null),
   steps: ({ rows }, g, ctx) => {
     const lanes = lanesOf(ctx);
     const out: ScheduleStep[] = [];
@@ -399,6 +458,7 @@ const rowwise: ScheduleRule<{ readonly rows: ReadonlySet<string> }> = {
 };
 
 export const cpuRules: readonly ScheduleRule<never>[] = [
+  columnwise,
   rowwise,
   contract,
   window,

@@ -9,7 +9,7 @@ import { contractionOf, factorsOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
 
 /** A row axis of the root by the name that a member has for it. */
-type Rows = ReadonlyMap<string, string>;
+export type Rows = ReadonlyMap<string, string>;
 
 export function group(p: TeProgram): TeProgram {
   const facts = factsOf(p);
@@ -149,14 +149,20 @@ export function restrict(
   return names;
 }
 
-/** The row axes of a group, by the root's names: those at which all members are read at the root's own index. */
-export function rowAxes(stages: readonly Stage[], rootId: Stage["id"]): ReadonlySet<string> {
+/**
+ * The row axes of a group, by the root's names: those at which all members are read at the root's own index; and the name of a row axis
+ * of the root by each member's own.
+ */
+export function rowAxes(
+  stages: readonly Stage[],
+  rootId: Stage["id"],
+): { readonly rows: ReadonlySet<string>; readonly names: ReadonlyMap<Stage, Rows> } {
   const root = stages.find((s) => s.id === rootId)!;
-  const rows = new Map<Stage, Rows>([[root, new Map(root.axes.map((x) => [x.name, x.name]))]]);
+  const names = new Map<Stage, Rows>([[root, new Map(root.axes.map((x) => [x.name, x.name]))]]);
   for (const s of [...stages].reverse()) {
     if (s === root) continue;
-    const readersOf = stages.filter((m) => rows.has(m));
-    rows.set(s, rowsThrough(s, s.outs[0]!.buffer, readersOf, rows) ?? new Map());
+    const readersOf = stages.filter((m) => names.has(m));
+    names.set(s, rowsThrough(s, s.outs[0]!.buffer, readersOf, names) ?? new Map());
   }
-  return restrict(root, stages, rows) ?? new Set();
+  return { rows: restrict(root, stages, names) ?? new Set(), names };
 }

@@ -30,7 +30,6 @@ export function packedPairs(
   dims: readonly number[],
   dim: number,
   constants: ReadonlyMap<BufferId, Tensor>,
-  buffers: ReadonlyMap<BufferId, Buffer>,
   guarded: boolean,
 ): Tensor {
   const main = must(

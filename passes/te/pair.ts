@@ -184,7 +184,7 @@ class Pairing {
     const shape = axes.map((a) => a.extent);
     const name = `${from.name}.pairs`;
     if (f.isStatic) {
-      const made = packedPairs(elements, dims, f.dim, this.constants, this.buffers, guarded);
+      const made = packedPairs(elements, dims, f.dim, this.constants, guarded);
       const b = this.add({ name, dtype: made.dtype, shape, scope: "weights" });
       this.constants.set(b.id, made);
       this.packed.set(key, b.id);
