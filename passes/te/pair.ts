@@ -91,10 +91,7 @@ class Pairing {
     if (factors.every((f) => f.isStatic) || !factors.every((f) => this.pays(f, s, r))) return null;
     const before: Stage[] = [];
     // An odd extent has its middle element in two pairs: there one of the operands is 0.
-    const guarded = must(
-      factors.find((f) => f.isStatic) ?? factors.find((f) => !f.main.index.some((i) => loadsOf(i).length > 0)),
-      "an operand",
-    );
+    const guarded = factors.find((f) => f.isStatic) ?? factors[0]!;
     const [a, b] = factors.map((f): TeExpr => {
       const k = this.pack(f, axis, f === guarded, s, here, before);
       const x: TeExpr = {

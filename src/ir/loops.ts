@@ -8,8 +8,8 @@
 //   has a 32-bit register (i32: sign- or zero-extended); its dtype says how it was loaded. A store truncates.
 // - unary, binary, mulAdd, select have dtypes f32 f64 i32 u32 i64 u64 bool only, as operands and results.
 // - cast goes between any two of the eleven; to a narrow integer: the value wrapped to that range, in a 32-bit register.
-// - Vector expressions have 4 lanes of a 4-byte type on wasm (target.vectorBytes / 4 elsewhere): Load of a Ramp, Splat, Ramp
-//   (i32, as a value), unary, binary, mulAdd, select, cast between f32 and i32, bitcast. A vector comparison is a mask;
+// - Vector expressions have 4 lanes of a 4-byte type on wasm (target.vectorBytes / 4 elsewhere): Load of a Ramp (of i8, u8, i16 and u16
+//   too, under a cast that extends each cell to a lane of i32; a store truncates lanes to such cells), Splat, Ramp (i32, as a value), unary, binary, mulAdd, select, cast between f32 and i32, bitcast. A vector comparison is a mask;
 //   its only uses are select's cond, and, or, xor, not. Printers may rely on TargetInfo for which of these they get.
 // - A register buffer is a local variable: shape [] is a scalar (index [0]), shape [lanes] a vector (index [Ramp(0, 1, lanes)]).
 //   It is undefined until its first store. No other scope but parameters, register and (GPU) workgroup is left.

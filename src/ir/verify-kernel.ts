@@ -13,6 +13,8 @@ const memoryTypes: ReadonlySet<DType> = new Set<DType>(
   "f64 f32 i64 u64 i32 u32 i16 u16 i8 u8 bool".split(" ") as DType[],
 );
 const registerTypes: ReadonlySet<DType> = new Set<DType>("f32 f64 i32 u32 i64 u64 bool".split(" ") as DType[]);
+/** Cells that vectors load and store, a lane of 32 bits each. */
+const narrowTypes: ReadonlySet<DType> = new Set<DType>(["i8", "u8", "i16", "u16"]);
 const laneTypes: ReadonlySet<DType> = new Set<DType>(["f32", "i32", "u32"]);
 const bitcasts: ReadonlySet<string> = new Set("f32 i32,f32 u32,f64 i64,f64 u64,i32 u32,i64 u64".split(","));
 
@@ -247,10 +249,14 @@ class KernelVerifier {
     if (lanes === 1) return;
     at.require(e.kind !== "table", "a table with a vector index");
     const mask = e.dtype === "bool" && (e.kind === "binary" || e.kind === "unary");
-    at.require(mask || laneTypes.has(e.dtype), () => `${v.show(e)} is a vector of ${e.dtype}`);
+    const cells = e.kind === "load" && narrowTypes.has(e.dtype);
+    at.require(mask || cells || laneTypes.has(e.dtype), () => `${v.show(e)} is a vector of ${e.dtype}`);
+    for (const x of operandsOf(e))
+      if (narrowTypes.has(x.dtype) && v.expr(x) > 1)
+        at.require(e.kind === "cast", () => `${v.show(e)} uses a vector of ${x.dtype} as a value`);
     if (e.kind === "cast")
       at.require(
-        [e.dtype, e.x.dtype].sort().join(" ") === "f32 i32",
+        [e.dtype, e.x.dtype].sort().join(" ") === "f32 i32" || (e.dtype === "i32" && narrowTypes.has(e.x.dtype)),
         () => `${v.show(e)} converts a vector of ${e.x.dtype} to ${e.dtype}`,
       );
   }

@@ -70,7 +70,9 @@ export class Random {
         ? Math.fround(this.next())
         : dtype === "bool"
           ? this.below(2)
-          : this.below(dtype.startsWith("u") ? 7 : 13) - (dtype.startsWith("u") ? 0 : 6);
+          : dtype === "i8" || dtype === "u8"
+            ? this.below(256) - (dtype === "i8" ? 128 : 0)
+            : this.below(dtype.startsWith("u") ? 7 : 13) - (dtype.startsWith("u") ? 0 : 6);
     return tensorOf(dtype, dims, Array.from({ length: countOf(dims) }, value));
   }
 }
@@ -113,6 +115,9 @@ export class Builder {
   }
   constant(dims: readonly number[], dtype: DType = "f32"): ValueId {
     return this.m.constant(this.random.tensor(dtype, dims));
+  }
+  tensor(t: Tensor): ValueId {
+    return this.m.constant(t);
   }
   ints(values: readonly number[], dtype: DType = "i64"): ValueId {
     return this.m.constant(tensorOf(dtype, [values.length], values));

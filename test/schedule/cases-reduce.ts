@@ -88,6 +88,15 @@ spec(
   ],
 );
 spec(
+  "InstanceNormalization of channels that lie innermost",
+  (b) => {
+    const y = b.op("Conv", [b.input([1, 3, "H", 6]), b.constant([16, 3, 3, 3])], { pads: [1, 1, 1, 1] });
+    const z = b.op("Relu", [b.op("InstanceNormalization", [y, b.constant([16]), b.constant([16])])]);
+    b.output(b.op("Conv", [z, b.constant([8, 16, 1, 1])]));
+  },
+  [{ H: 7 }, { H: 1 }],
+);
+spec(
   "GroupNormalization",
   (b) =>
     b.output(

@@ -4,6 +4,7 @@ import { expand } from "../../passes/graph/expand.ts";
 import { lowerProgram } from "../../passes/lower.ts";
 import { group } from "../../passes/te/group.ts";
 import { inline } from "../../passes/te/inline.ts";
+import { pairProducts } from "../../passes/te/pair.ts";
 import { markSafe } from "../../passes/te/safe.ts";
 import { chooseStorage, resolveStorage } from "../../passes/te/storage.ts";
 import { toTe } from "../../passes/te/to-te.ts";
@@ -45,6 +46,8 @@ export function plain(g: Graph): Program {
 export function lower(g: Graph, v: Variant, used: Set<string> = new Set(), fallbackOnly = false): Program {
   const { info } = v;
   let te = inline(toTe(expand(g)));
+  verifyTe(te);
+  te = pairProducts(te, info);
   verifyTe(te);
   if (!v.strict) {
     te = winograd(te, info);
