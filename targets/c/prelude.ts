@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InternalError } from "../../src/base/assert.ts";
-import type { VectorPart } from "./vectors.ts";
+import type { VectorPart } from "./vector-parts.ts";
 import { vectorPart } from "./vectors.ts";
 
 type Paragraph = { readonly text: string; readonly defines: readonly string[] };

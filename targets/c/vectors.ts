@@ -4,124 +4,23 @@
 // build's instruction set. Elsewhere it is a struct and a loop. A mask is a vector of i32, 0 or -1 in each lane. Names that
 // macros declare end in `_`, which no name of a kernel does.
 import { InternalError } from "../../src/base/assert.ts";
-
-type Element = "f32" | "i32" | "u32";
-/** How one name is defined with GNU vectors, and without. */
-export type VectorPart = { readonly gnu: string; readonly plain: string };
-
-const scalarType = { f32: "float", i32: "int32_t", u32: "uint32_t" } as const;
-const narrowType = { i8: "int8_t", u8: "uint8_t", i16: "int16_t", u16: "uint16_t", bool: "uint8_t" } as const;
-type Narrow = keyof typeof narrowType;
-const limits: Readonly<Record<Exclude<Narrow, "bool">, readonly [number, number]>> = {
-  i8: [-128, 127],
-  u8: [0, 255],
-  i16: [-32768, 32767],
-  u16: [0, 65535],
-};
-const letters = ["a", "b", "c"] as const;
-
-/** The types and spellings of one element type at one lane count. */
-class Shape {
-  readonly t: Element;
-  readonly n: number;
-  /** The vector type, its mask and its unsigned twin. */
-  readonly v: string;
-  readonly mask: string;
-  readonly unsigned: string;
-  readonly scalar: string;
-  constructor(t: Element, n: number) {
-    if (n < 2 || (n & (n - 1)) !== 0) throw new InternalError(`a vector of ${n} lanes`);
-    this.t = t;
-    this.n = n;
-    this.v = `ig_${t}x${n}`;
-    this.mask = `ig_i32x${n}`;
-    this.unsigned = `ig_u32x${n}`;
-    this.scalar = scalarType[t];
-  }
-  lanes(f: (i: number) => string): string {
-    return Array.from({ length: this.n }, (_, i) => f(i)).join(", ");
-  }
-}
-
-/**
- * A GNU macro that evaluates each argument once, into a_, b_, c_. One that hands those to another such macro picks other `names`:
- * a variable in the scope of its own initializer is not the outer one.
- */
-function block(
-  name: string,
-  types: readonly string[],
-  statements: string,
-  result: string,
-  names: readonly string[] = ["a_", "b_", "c_"],
-): string {
-  const params = letters.slice(0, types.length);
-  const binds = types.map((t, i) => `${t} ${names[i]} = (${params[i]});`).join(" ");
-  const body = [binds, ...(statements ? [statements] : []), `${result};`];
-  const one = `#define ${name}(${params.join(", ")}) __extension__({ ${body.join(" ")} })`;
-  if (one.length <= 120) return one;
-  const rows = body.flatMap((b) => (b.length <= 110 ? [b] : b.split(/(?<=;) (?!i_)/)));
-  return `#define ${name}(${params.join(", ")}) __extension__({ \\\n${rows.map((r) => `    ${r} \\\n`).join("")}  })`;
-}
-/** One expression per lane: with GNU vectors unless `gnu` knows better, and elsewhere. */
-function lanewise(
-  name: string,
-  result: string,
-  types: readonly string[],
-  n: number,
-  lane: (...xs: readonly string[]) => string,
-  gnu?: string,
-): VectorPart {
-  const params = letters.slice(0, types.length);
-  const loop = `${result} r_ = {0}; for (int i_ = 0; i_ < ${n}; i_++) r_[i_] = ${lane(...params.map((p) => `${p}_[i_]`))};`;
-  const declared = types.map((t, i) => `${t} ${params[i]}`).join(", ");
-  return {
-    gnu: gnu ?? block(name, types, loop, "r_"),
-    plain: [
-      `IG_FN ${result} ${name}(${declared}) {`,
-      `  ${result} r;`,
-      `  for (int i = 0; i < ${n}; i++) r.v[i] = ${lane(...params.map((p) => `${p}.v[i]`))};`,
-      "  return r;",
-      "}",
-    ].join("\n"),
-  };
-}
-/** A macro of the compiler's operators: each parameter stands once. */
-function macro(name: string, arity: number, body: string): string {
-  return `#define ${name}(${letters.slice(0, arity).join(", ")}) (${body})`;
-}
-/** The first of the conditional definitions that holds, else the last. */
-function variants(list: readonly (readonly [condition: string, text: string])[], last: string): string {
-  if (list.length === 0) return last;
-  const arms = list.map(([condition, text], i) => `#${i === 0 ? "if" : "elif"} ${condition}\n${text}`);
-  return [...arms, "#else", last, "#endif"].join("\n");
-}
-/** The x86 builtin for 4 lanes (SSE) and 8 (AVX) of f32, and what stands for 16 (AVX-512), whose builtins have more arguments. */
-function x86(
-  n: number,
-  when: readonly [string, string],
-  text: (suffix: string) => string,
-  wide: string,
-): [string, string][] {
-  if (n === 4) return [[`defined(${when[0]})`, text("")]];
-  if (n === 8) return [[`defined(${when[1]})`, text("256")]];
-  return n === 16 ? [["defined(__AVX512F__)", wide]] : [];
-}
-/** The last arguments of a builtin of AVX-512: what other lanes get, all lanes, the rounding that is set. */
-const allLanes = "(ig_f32x16){0}, (unsigned short)-1, 4";
-
-function types(s: Shape): VectorPart {
-  return {
-    gnu: `typedef ${s.scalar} ${s.v} __attribute__((vector_size(${4 * s.n})));`,
-    plain: `typedef struct { ${s.scalar} v[${s.n}]; } ${s.v};`,
-  };
-}
-/** The type of a vector in memory: aligned as one element, may alias anything. */
-function memoryType(name: string, scalar: string, bytes: number, n: number): VectorPart {
-  return {
-    gnu: `typedef ${scalar} ${name} __attribute__((vector_size(${bytes * n}), aligned(${bytes}), may_alias));`,
-    plain: "",
-  };
-}
+import {
+  allLanes,
+  block,
+  type Element,
+  lanewise,
+  limits,
+  macro,
+  memoryType,
+  type Narrow,
+  narrowType,
+  Shape,
+  types,
+  type VectorPart,
+  variants,
+  x86,
+} from "./vector-parts.ts";
+import { narrowMemory, pairOp } from "./vectors-narrow.ts";
 
 function floatOp(s: Shape, op: string): VectorPart | null {
   const { v, mask, n } = s;
@@ -310,69 +209,6 @@ function intOp(s: Shape, op: string): VectorPart | null {
   }
 }
 
-/**
- * Products of two i16 in each lane: dot16, adddot16 (a + dot16(b, c)), widen8, and load_pairs, which is widen8 of cells in memory.
- * x86 has them as instructions, by builtins of two spellings.
- */
-function pairOp(s: Shape, op: string): VectorPart | null {
-  const { v, unsigned: u, n } = s;
-  if (s.t !== "i32") return null;
-  const name = `${v}_${op}`;
-  const halves = `ig_i16x${2 * n}`;
-  const clang = (condition: string): string => `defined(__clang__) && ${condition}`;
-  switch (op) {
-    case "dot16": {
-      const low = (x: string): string => `(${u})((${v})((${u})${x} << 16) >> 16)`;
-      const high = (x: string): string => `(${u})(${x} >> 16)`;
-      const made = `(${v})(${low("a_")} * ${low("b_")} + ${high("a_")} * ${high("b_")})`;
-      const general = block(name, [v, v], "", made);
-      const of = (builtin: string, more = ""): string =>
-        macro(name, 2, `(${v})${builtin}((${halves})(a), (${halves})(b)${more})`);
-      const list: [string, string][] = [];
-      if (n === 4) {
-        const neon = ["smull %0.4s, %2.4h, %3.4h", "smull2 %1.4s, %2.8h, %3.8h", "addp %0.4s, %0.4s, %1.4s"].join(
-          "\\n\\t",
-        );
-        const asm = `${v} r_, h_; __asm__("${neon}" : "=&w"(r_), "=&w"(h_) : "w"(a_), "w"(b_)); (void)h_;`;
-        list.push(["defined(__SSE2__)", of("__builtin_ia32_pmaddwd128")]);
-        list.push(["defined(__aarch64__)", block(name, [v, v], asm, "r_")]);
-      }
-      if (n === 8) list.push(["defined(__AVX2__)", of("__builtin_ia32_pmaddwd256")]);
-      if (n === 16)
-        list.push(
-          [clang("defined(__AVX512BW__)"), of("__builtin_ia32_pmaddwd512")],
-          ["defined(__AVX512BW__)", of("__builtin_ia32_pmaddwd512_mask", `, (${v}){0}, (unsigned short)-1`)],
-        );
-      return lanewise(name, v, [v, v], n, (x, y) => `ig_dot16_i32(${x}, ${y})`, variants(list, general));
-    }
-    case "adddot16": {
-      const plain = lanewise(name, v, [v, v, v], n, (x, y, z) => `ig_add_i32(${x}, ig_dot16_i32(${y}, ${z}))`);
-      const has = `defined(__AVX512VNNI__)${n === 16 ? "" : " && defined(__AVX512VL__)"}`;
-      const of = (suffix: string): string => macro(name, 3, `(${v})__builtin_ia32_vpdpwssd${suffix}((a), (b), (c))`);
-      const list: [string, string][] =
-        n === 4 || n === 8 || n === 16
-          ? [
-              [clang(has), of(String(32 * n))],
-              [has, of(`_v${n}si`)],
-            ]
-          : [];
-      return { ...plain, gnu: variants(list, macro(name, 3, `${v}_add((a), ${v}_dot16((b), (c)))`)) };
-    }
-    case "widen8": {
-      const low = `((${u})((${v})((${u})a_ << 24) >> 24) & 65535u)`;
-      const high = `((${u})((${v})((${u})a_ << 16) >> 24) << 16)`;
-      return lanewise(name, v, [v], n, (x) => `ig_widen8_i32(${x})`, block(name, [v], "", `(${v})(${low} | ${high})`));
-    }
-    case "load_pairs":
-      return {
-        gnu: macro(name, 1, `(${v})__builtin_convertvector(*(const ig_i8x${2 * n}_m *)(const void *)(a), ${halves})`),
-        plain: `IG_FN ${v} ${name}(const void *p) {\n  const int8_t *b = (const int8_t *)p;\n  ${v} r;\n  for (int i = 0; i < ${n}; i++) r.v[i] = ig_widen8_i32((int32_t)(((uint32_t)b[2 * i] & 255u) | ((uint32_t)b[2 * i + 1] << 8)));\n  return r;\n}`,
-      };
-    default:
-      return null;
-  }
-}
-
 /** What all three element types have. */
 function commonOp(s: Shape, op: string): VectorPart | null {
   const { v, mask, n, scalar, t } = s;
@@ -418,30 +254,6 @@ function commonOp(s: Shape, op: string): VectorPart | null {
     default:
       return null;
   }
-}
-
-/** load_u8, store_u8 and so on: narrow cells, 32-bit lanes; bool cells, masks. */
-function narrowMemory(s: Shape, op: string): VectorPart | null {
-  const m = /^(load|store)_(i8|u8|i16|u16|bool)$/.exec(op);
-  if (!m || s.t !== "i32") return null;
-  const d = m[2] as Narrow;
-  const { v, n } = s;
-  const name = `${v}_${op}`;
-  const cells = `ig_${d}x${n}`;
-  if (m[1] === "load") {
-    const wide = `__builtin_convertvector(*(const ${cells}_m *)(a), ${v})`;
-    const lane = d === "bool" ? "-(int32_t)p[i]" : "p[i]";
-    return {
-      gnu: macro(name, 1, d === "bool" ? `-${wide}` : wide),
-      plain: `IG_FN ${v} ${name}(const ig_${d} *p) {\n  ${v} r;\n  for (int i = 0; i < ${n}; i++) r.v[i] = ${lane};\n  return r;\n}`,
-    };
-  }
-  const value = d === "bool" ? "(b) & 1" : "(b)";
-  const lane = d === "bool" ? "a.v[i] & 1" : "a.v[i]";
-  return {
-    gnu: macro(name, 2, `*(${cells}_m *)(a) = __builtin_convertvector(${value}, ${cells})`),
-    plain: `IG_FN void ${name}(ig_${d} *p, ${v} a) {\n  for (int i = 0; i < ${n}; i++) p[i] = (${narrowType[d]})(${lane});\n}`,
-  };
 }
 
 /** ig_TOxN_of_FROMxN: casts; bool is a mask, a narrow integer the wrapped or saturated value in an i32 lane. */

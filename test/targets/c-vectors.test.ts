@@ -154,6 +154,12 @@ function program(n: number): string {
   for (int i = 0; i < ${n}; i++) check("load_${d}", got[i] == ${wide});
 }`);
   }
+  body.push(`static void t${body.length}(int a, int b, int c) {
+  int16_t cells[${n}]; int32_t got[${n}]; (void)b; (void)c;
+  for (int i = 0; i < ${n}; i++) cells[i] = (int16_t)i32s[a + i];
+  ig_i32x${n}_store(got, ig_i32x${n}_load_pairs(cells));
+  for (int i = 0; i < ${n}; i++) check("load_pairs", got[i] == ig_widen8_i32(cells[i]));
+}`);
   const code = body.join("\n");
   return `#include <stddef.h>
 #include <stdint.h>
