@@ -252,7 +252,7 @@ describe("what a printer gets", () => {
   test("vectors of four-byte types, masks only where a choice is made", () => {
     const of = (b: Buffer): LoopExpr => load(b, lane4);
     final(storeTo(L, [lane4], of(L)), /is a vector of i64/);
-    final(storeTo(B, [lane4], of(B)), /is a vector of u8/);
+    final(storeTo(B, [lane4], of(B)), /stores a vector of u8/);
     final(storeTo(F, [lane4], less), /stores a vector of bool/);
     final({ kind: "let", name: "m", value: less, body: block() }, /let "m": holds a mask/);
     final(storeTo(I, [lane4], { kind: "cast", dtype: "i32", x: less }), /uses a mask as a value/);

@@ -20,7 +20,8 @@ export function unaryFn(op: UnaryOp, dtype: DType): (x: Scalar) => Scalar {
         throw new InternalError(`${op} of ${t}`);
     }
   }
-  if (!isFloat(t) && !["neg", "abs", "not", "bitnot"].includes(op)) throw new InternalError(`${op} of ${dtype}`);
+  if (!isFloat(t) && !["neg", "abs", "not", "bitnot", "widen8"].includes(op))
+    throw new InternalError(`${op} of ${dtype}`);
   return (x) => refUnary(op, t, x);
 }
 
