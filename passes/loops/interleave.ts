@@ -5,6 +5,7 @@
 import type { BufferId } from "../../src/base/brand.ts";
 import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { exprsOf, visitExpr, withChildren } from "../../src/ir/rewrite.ts";
+import { elementBytes } from "../../src/ir/types.ts";
 import { freshNames } from "./fresh-names.ts";
 import { loads, Numbering } from "./numbering.ts";
 
@@ -115,14 +116,15 @@ function readFirst(items: readonly Item[], ctx: InterleaveCtx, fresh: () => stri
   const known = new Map<number, { readonly buffer: BufferId; readonly v: LoopExpr }>();
   const out: Item[] = [];
   const take = (e: LoopExpr, certain: boolean): LoopExpr => {
-    if (e.kind === "load") {
-      if (ctx.isRegister(e.buffer) || !(certain || e.safe)) return e;
+    const read = readOf(e);
+    if (read) {
+      if (ctx.isRegister(read.buffer) || !(certain || read.safe)) return e;
       const n = numbers.of(e);
       let k = known.get(n);
       if (!k) {
         const name = fresh();
         const lanes = lanesOf(e);
-        k = { buffer: e.buffer, v: { kind: "var", dtype: e.dtype, name, ...(lanes > 1 ? { lanes } : {}) } };
+        k = { buffer: read.buffer, v: { kind: "var", dtype: e.dtype, name, ...(lanes > 1 ? { lanes } : {}) } };
         known.set(n, k);
         out.push({ kind: "let", name, value: e });
       }
@@ -142,6 +144,12 @@ function readFirst(items: readonly Item[], ctx: InterleaveCtx, fresh: () => stri
       for (const [n, k] of known) if (k.buffer === x.buffer || ctx.mayAlias(x.buffer, k.buffer)) known.delete(n);
   }
   return out;
+}
+
+/** The load that an expression is. A vector of narrow cells has no registers of its own: with the cast that makes lanes of them. */
+function readOf(e: LoopExpr): Extract<LoopExpr, { kind: "load" }> | null {
+  if (e.kind === "load") return e;
+  return e.kind === "cast" && e.x.kind === "load" && lanesOf(e) > 1 && elementBytes(e.x.dtype) < 4 ? e.x : null;
 }
 
 /** Items in the order of their distance from what they start from, equal ones as they stood. */
