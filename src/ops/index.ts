@@ -13,6 +13,7 @@ import { createOps } from "./create.ts";
 import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { encoderOps } from "./encoders.ts";
+import { flexAttentionOps } from "./flex-attention.ts";
 import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
 import { linearAttentionOps } from "./linear-attention.ts";
@@ -71,6 +72,7 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...attentionOps,
   ...contribAttentionOps,
   ...linearAttentionOps,
+  ...flexAttentionOps,
   ...lossOps,
   ...sequenceOps,
 ];
@@ -80,6 +82,7 @@ export const newestOpset: ReadonlyMap<string, number> = new Map([
   ["", 27],
   ["ai.onnx.ml", 5],
   ["com.microsoft", 1],
+  ["ai.onnx.preview", 1],
   ["ai.onnx.preview.training", 1],
   ["com.ms.internal.nhwc", 1],
 ]);
