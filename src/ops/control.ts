@@ -44,9 +44,26 @@ function knownFlag(p: PartialTensor | null): boolean | null {
 
 /** A branch may be missing: the condition is known, or its shapes do not fit the model's. */
 type IfAttrs = { readonly then?: Graph; readonly otherwise?: Graph };
+const withoutOnes = (shape: readonly Dim[]): readonly Dim[] => shape.filter((d) => d !== D.one);
+/** Whether shapes differ only in axes of extent 1. */
+function alike(p: readonly Dim[], q: readonly Dim[]): boolean {
+  const [a, b] = [withoutOnes(p), withoutOnes(q)];
+  return a.length === b.length && a.every((d, j) => d === b[j]);
+}
+/** A copy between shapes that are equal, or alike. */
+function copyAlike(b: TeBuilder, out: Buffer, from: Buffer): void {
+  if (out.shape.length === from.shape.length) return copy(b, out, from);
+  b.map(out, (i) => {
+    const long = i.filter((_, k) => out.shape[k] !== D.one);
+    return load(
+      from,
+      from.shape.map((d) => (d === D.one ? E.i32(0) : must(long.shift(), "an index"))),
+    );
+  });
+}
 /**
- * The branch that is left, if only one is. Of branches whose outputs differ in rank it is the first: PyTorch writes the squeeze of an axis
- * that may not have extent 1 so, and the rest of such a model fits the first branch alone.
+ * The branch that is left, if only one is. Of branches whose outputs differ in rank by more than axes of extent 1 it is the first: PyTorch
+ * writes the squeeze of an axis that may not have extent 1 so, and the rest of such a model fits the first branch alone.
  */
 function onlyBranch(
   a: IfAttrs,
@@ -54,10 +71,13 @@ function onlyBranch(
 ): { readonly graph: Graph; readonly when: 0 | 1 } | null {
   if (!a.otherwise) return { graph: a.then!, when: 1 };
   if (!a.then) return { graph: a.otherwise, when: 0 };
-  const rank = (g: Graph, k: number): number => outputType(g, k, fail).shape.length;
+  const shape = (g: Graph, k: number): readonly Dim[] => outputType(g, k, fail).shape;
   const differ =
     a.then.outputs.length === a.otherwise.outputs.length &&
-    a.then.outputs.some((_, k) => rank(a.then!, k) !== rank(a.otherwise!, k));
+    a.then.outputs.some((_, k) => {
+      const [p, q] = [shape(a.then!, k), shape(a.otherwise!, k)];
+      return p.length !== q.length && !alike(p, q);
+    });
   return differ ? { graph: a.then, when: 1 } : null;
 }
 const bug = (m: string): never => {
@@ -115,9 +135,11 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     return then.outputs.map((_, k) => {
       const [p, q] = [outputType(then, k, ctx.fail), outputType(otherwise, k, ctx.fail)];
       if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype} in one branch and ${q.dtype} in the other`);
+      const [one, other] = p.shape.length >= q.shape.length ? [p.shape, q.shape] : [q.shape, p.shape];
+      const same = p.shape.length !== q.shape.length;
       return tensorType(
         p.dtype,
-        p.shape.map((d, j) => (d === q.shape[j] ? outside(d, ctx) : ctx.fresh("if", 0, null))),
+        one.map((d, j) => (d === other[j] || same ? outside(d, ctx) : ctx.fresh("if", 0, null))),
       );
     });
   },
@@ -133,8 +155,10 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
         );
         results.forEach((r, k) => {
           if (!b.wants(k)) return;
-          bindOutside(b, b.output(k).shape, r.shape);
-          copy(b, b.output(k), r);
+          const own = b.output(k).shape;
+          const pair = own.length === r.shape.length ? [own, r.shape] : [withoutOnes(own), withoutOnes(r.shape)];
+          bindOutside(b, pair[0]!, pair[1]!);
+          copyAlike(b, b.output(k), r);
         });
       };
       const flag = knownFlag(b.known(0));
@@ -330,6 +354,7 @@ function symbolOf(d: Dim): D.Sym["id"] {
   return d.id;
 }
 
+/** batched: before opset 9; every value has a batch axis in front, and input 0 may give the length of each sequence. */
 type ScanAttrs = {
   readonly body: Graph;
   readonly states: number;
@@ -338,50 +363,60 @@ type ScanAttrs = {
   readonly outputAxes: readonly number[];
   readonly inputReversed: readonly number[];
   readonly outputReversed: readonly number[];
+  readonly batched?: boolean;
 };
 const axisOf = (axes: readonly number[], k: number, rank: number): number =>
   (axes[k] ?? 0) < 0 ? axes[k]! + rank : (axes[k] ?? 0);
 /** Inputs: states, then tensors to walk along an axis. The body's outputs: states, then slices of the scan outputs. */
-export const Scan: OpDef<ScanAttrs> = op({
+export const Scan: OpDef<ScanAttrs> = op<ScanAttrs>({
   name: "Scan",
-  onnx: [onnx("Scan", 9, ...controlOpsets.filter((v) => v !== 13))],
+  onnx: [onnx("Scan", 8, 9, ...controlOpsets.filter((v) => v !== 13))],
   accuracy: { kind: "exact" },
   effects: "none",
-  parse: (n) => ({
-    body: bodyOf(n, "body"),
-    scans: n.int("num_scan_inputs"),
-    states: n.inputCount - n.int("num_scan_inputs"),
-    inputAxes: n.ints("scan_input_axes") ?? [],
-    outputAxes: n.ints("scan_output_axes") ?? [],
-    inputReversed: n.ints("scan_input_directions") ?? [],
-    outputReversed: n.ints("scan_output_directions") ?? [],
-  }),
+  parse: (n) => {
+    const [batched, scans] = [n.opset < 9, n.int("num_scan_inputs")];
+    return {
+      body: bodyOf(n, "body"),
+      scans,
+      states: n.inputCount - scans - (batched ? 1 : 0),
+      inputAxes: n.ints("scan_input_axes") ?? [],
+      outputAxes: n.ints("scan_output_axes") ?? [],
+      inputReversed: n.ints(batched ? "directions" : "scan_input_directions") ?? [],
+      outputReversed: n.ints("scan_output_directions") ?? [],
+      ...(batched ? { batched } : {}),
+    };
+  },
   bodies: (x, n) => {
-    const states = x.length - n.int("num_scan_inputs");
+    const lead = n.opset < 9 ? 1 : 0;
+    const states = x.length - n.int("num_scan_inputs") - lead;
     const axes = n.ints("scan_input_axes") ?? [];
-    const inputs = x.map((t, k): ValueType => {
-      if (t?.kind !== "tensor") return n.fail(`input ${k} is no tensor`);
-      if (k < states) return t;
-      const axis = normalAxis(axes[k - states] ?? 0, t.tensor.shape.length, n);
+    const inputs = x.slice(lead).map((t, k): ValueType => {
+      if (t?.kind !== "tensor" || t.tensor.shape.length < lead) return n.fail(`input ${k + lead} is no tensor to scan`);
+      const { dtype } = t.tensor;
+      const shape = t.tensor.shape.slice(lead);
+      if (k < states) return tensorType(dtype, shape);
+      const axis = normalAxis(axes[k - states] ?? 0, shape.length, n);
       return tensorType(
-        t.tensor.dtype,
-        t.tensor.shape.filter((_, j) => j !== axis),
+        dtype,
+        shape.filter((_, j) => j !== axis),
       );
     });
     return { body: { inputs, carried: Array.from({ length: states }, (_, k) => [k, k] as const) } };
   },
   infer: (x, a, ctx): readonly ValueType[] => {
-    const first = tensor(x, a.states, ctx);
-    const length = first.shape[axisOf(a.inputAxes, 0, first.shape.length)]!;
+    const lead = a.batched ? 1 : 0;
+    const first = tensor(x, lead + a.states, ctx).shape;
+    const batch = first.slice(0, lead);
+    const length = first[lead + axisOf(a.inputAxes, 0, first.length - lead)]!;
     // A state keeps its shape: what the importer took for a change are two ways to write one extent.
     const same = new Map<string, Dim>();
     for (let k = 0; k < a.states; k++)
       inputType(a.body, k).shape.forEach((d, j) => {
-        if (d.kind === "sym") same.set(d.id, tensor(x, k, ctx).shape[j]!);
+        if (d.kind === "sym") same.set(d.id, tensor(x, lead + k, ctx).shape[lead + j]!);
       });
     return a.body.outputs.map((_, k) => {
       const own = outputType(a.body, k, ctx.fail);
-      if (k < a.states) return tensorType(own.dtype, tensor(x, k, ctx).shape);
+      if (k < a.states) return tensorType(own.dtype, tensor(x, lead + k, ctx).shape);
       const t = {
         dtype: own.dtype,
         shape: own.shape.map((d) =>
@@ -391,58 +426,87 @@ export const Scan: OpDef<ScanAttrs> = op({
       if (t.shape.some((d) => [...D.symbolsOf(d)].some((s) => ctx.ranges(s) === null)))
         ctx.fail(`the shape of scan output ${k - a.states} depends on data inside of the body`);
       const axis = normalAxis(a.outputAxes[k - a.states] ?? 0, t.shape.length + 1, ctx);
-      return tensorType(t.dtype, [...t.shape.slice(0, axis), length, ...t.shape.slice(axis)]);
+      return tensorType(t.dtype, [...batch, ...t.shape.slice(0, axis), length, ...t.shape.slice(axis)]);
     });
   },
   body: { kind: "control", control: (b, n) => lowerScan(b, n.attrs) },
 });
 function lowerScan(b: TeBuilder, a: ScanAttrs): void {
+  if (!a.batched) return scanOver(b, a, [], null);
+  const batch = b.symbol("batch");
+  const [extent, all] = b.input(1 + a.states).shape as readonly [Dim, Dim];
+  const scanned = Array.from({ length: a.body.outputs.length - a.states }, (_, k) => a.states + k);
+  // Of a sequence that ends early, what follows is zero.
+  if (b.has(0)) for (const k of scanned) if (b.wants(k)) b.map(b.output(k), () => E.constant(b.output(k).dtype, 0));
+  b.loop({ trip: extent, cond: null, counter: batch.id }, () => {
+    let length = all;
+    if (b.has(0)) {
+      const own = b.temp("length", "i32", [D.one]);
+      b.map(own, () => E.min(E.max(toIndex(load(b.input(0), [ofDim(batch.dim)])), 0), ofDim(all)));
+      const s = b.symbol("length");
+      b.dim(s.id, { buffer: own, index: D.zero });
+      length = s.dim;
+    }
+    scanOver(b, a, [batch.dim], length);
+  });
+}
+/** One sequence. lead: where it stands in the batch, if there is one; length: null for all of it. */
+function scanOver(b: TeBuilder, a: ScanAttrs, lead: readonly Dim[], some: Dim | null): void {
   const { body: g, states, scans } = a;
-  const walked = Array.from({ length: scans }, (_, k) => b.input(states + k));
-  const axes = walked.map((x, k) => axisOf(a.inputAxes, k, x.shape.length));
-  const length = walked[0]!.shape[axes[0]!]!;
-  const captures = g.inputs.slice(states + scans).map((_, k) => b.input(states + scans + k));
-  const now = Array.from({ length: states }, (_, k) => b.temp(`state${k}`, b.input(k).dtype, b.input(k).shape));
+  const skip = lead.length;
+  const at = lead.map((d) => ofDim(d));
+  const walked = Array.from({ length: scans }, (_, k) => b.input(skip + states + k));
+  const axes = walked.map((x, k) => skip + axisOf(a.inputAxes, k, x.shape.length - skip));
+  const length = some ?? walked[0]!.shape[axes[0]!]!;
+  const captures = g.inputs.slice(states + scans).map((_, k) => b.input(skip + states + scans + k));
+  const initial = Array.from({ length: states }, (_, k) => b.input(skip + k));
+  const now = initial.map((x, k) => b.temp(`state${k}`, x.dtype, x.shape.slice(skip)));
   for (const [k, s] of now.entries())
     for (const [j, d] of inputType(g, k).shape.entries())
       if (d !== s.shape[j] && d.kind === "sym" && d.id.startsWith("$carried.")) b.dim(d.id, { value: s.shape[j]! });
   const next = now.map((s, k) => b.temp(`next${k}`, s.dtype, s.shape));
-  for (const [k, s] of now.entries()) copy(b, s, b.input(k));
+  for (const [k, s] of now.entries()) b.map(s, (i) => load(initial[k]!, [...at, ...i]));
   const counter = b.symbol("scan");
   const time = (reversed: readonly number[], k: number): Dim =>
     reversed[k] ? D.sub(D.sub(length, D.one), counter.dim) : counter.dim;
   b.loop({ trip: length, cond: null, counter: counter.id, swap: now.map((s, k) => [s, next[k]!] as const) }, () => {
     const slices = walked.map((x, k) => {
+      const axis = axes[k]! - skip;
       const slice = b.temp(
         `${x.name}.slice`,
         x.dtype,
-        x.shape.filter((_, j) => j !== axes[k]),
+        x.shape.slice(skip).filter((_, j) => j !== axis),
       );
-      b.map(slice, (i) => load(x, [...i.slice(0, axes[k]), ofDim(time(a.inputReversed, k)), ...i.slice(axes[k])]));
+      const step = ofDim(time(a.inputReversed, k));
+      b.map(slice, (i) => load(x, [...at, ...i.slice(0, axis), step, ...i.slice(axis)]));
       return slice;
     });
     const results = b.inline(g, [...now, ...slices, ...captures]);
     results.slice(states).forEach((from, k) => {
       if (!b.wants(states + k)) return;
       const out = b.output(states + k);
-      const axis = axisOf(a.outputAxes, k, out.shape.length);
+      const axis = skip + axisOf(a.outputAxes, k, out.shape.length - skip);
       const part = b.part(
         out,
         `${out.name}.step`,
-        out.shape.map((_, j) => (j === axis ? time(a.outputReversed, k) : D.zero)),
-        out.shape.map((d, j) => (j === axis ? D.one : d)),
+        out.shape.map((_, j) => (j === axis ? time(a.outputReversed, k) : (lead[j] ?? D.zero))),
+        out.shape.map((d, j) => (j === axis || j < skip ? D.one : d)),
       );
       b.map(part, (i) =>
         load(
           from,
-          i.filter((_, j) => j !== axis),
+          i.filter((_, j) => j !== axis && j >= skip),
         ),
       );
     });
     for (const [k, s] of next.entries()) copy(b, s, results[k]!);
   });
   now.forEach((s, k) => {
-    if (b.wants(k)) copy(b, b.output(k), s);
+    if (!b.wants(k)) return;
+    const out = b.output(k);
+    if (skip === 0) return copy(b, out, s);
+    const part = b.part(out, `${out.name}.sequence`, [...lead, ...s.shape.map(() => D.zero)], [D.one, ...s.shape]);
+    b.map(part, (i) => load(s, i.slice(skip)));
   });
 }
 
