@@ -7,6 +7,7 @@ import { GraphMaker } from "../ir/graph-maker.ts";
 import type { BodySpec, Labels, OpDef } from "../ir/opdef.ts";
 import type { ValueType } from "../ir/types.ts";
 import { keepText } from "../ops/common.ts";
+import { gradients } from "../ops/gradient.ts";
 import type { OpTable } from "../ops/index.ts";
 import { NodeAttributes } from "./attributes.ts";
 import { type Body, carriedTypes } from "./bodies.ts";
@@ -14,7 +15,7 @@ import { type Constant, constantOf, readConstant } from "./constants.ts";
 import { applyDeclarations } from "./declared.ts";
 import { bindAttributes, functionKey, resolveAttributes } from "./functions.ts";
 import { type ModelInfo, modelInfo, normalDomain } from "./info.ts";
-import { bodiesOf, topologicalOrder } from "./order.ts";
+import { bodiesOf, isGradient, topologicalOrder } from "./order.ts";
 import { readModel } from "./proto.ts";
 import type {
   AttributeProto,
@@ -216,6 +217,7 @@ class Importer {
     });
     const call = { n, attributes, inputs, loc, scope };
     if (domain === "" && n.opType === "Constant") return this.constant(call);
+    if (isGradient(n)) return this.gradient(call);
     const opset = scope.opsets.get(domain) ?? this.ops.newest(domain);
     const newest = this.ops.newest(domain);
     const def = this.ops.find(domain, n.opType, opset);
@@ -249,6 +251,43 @@ class Importer {
   private constant({ n, attributes, scope }: Call): readonly Meaning[] {
     const c = constantOf([...attributes.values()], this.directory);
     return [constantValue(c, scope.valueName(n.output[0] ?? ""), scope.frame)];
+  }
+
+  /** Gradient names values of the graph around it in its attributes: what it is made of are the nodes between them. */
+  private gradient({ n, attributes, inputs, loc, scope }: Call): readonly Meaning[] {
+    const { maker } = scope.frame;
+    const raw = new NodeAttributes({
+      opset: 1,
+      type: n.opType,
+      domain: n.domain,
+      inputs: inputs.map((m) => m !== "absent"),
+      outputCount: n.output.length,
+      attributes,
+      loc,
+      directory: this.directory,
+    });
+    const value = (name: string): ValueId => {
+      const m = scope.lookup(name);
+      return typeof m === "number" ? m : raw.fail(`"${name}" is no value here`);
+    };
+    const xs = (raw.strings("xs") ?? []).map(value);
+    const zs = (raw.strings("zs") ?? []).map(value);
+    const at = inputs.flatMap((m) => (typeof m === "number" ? [m] : []));
+    if (at.length !== inputs.length) return [];
+    if (at.length !== xs.length + zs.length) raw.fail(`${at.length} inputs for ${xs.length + zs.length} names`);
+    const outer = maker.loc;
+    maker.loc = loc;
+    try {
+      const found = gradients(maker, { nodes: maker.nodes, y: value(raw.string("y")), xs, zs, at });
+      const identity = must(this.ops.find("", "Identity", this.ops.newest("")), "Identity");
+      return n.output.map((name, k): Meaning => {
+        if (name === "") return "absent";
+        const d = found[k] ?? raw.fail(`${n.output.length} outputs for ${xs.length} names`);
+        return must(maker.node(identity, {}, [d], [scope.valueName(name)], loc)[0], "an output");
+      });
+    } finally {
+      maker.loc = outer;
+    }
   }
 
   private operator(def: OpDef<Attrs>, domain: string, opset: number, call: Call): readonly (Meaning | null)[] {

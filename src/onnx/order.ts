@@ -1,4 +1,5 @@
 // Which names a node uses, and an order of nodes in which values come before their uses.
+import { fromUtf8 } from "../base/bytes.ts";
 import type { GraphProto, NodeProto } from "./schema.ts";
 
 /** The body graphs of a node with the names of their attributes. */
@@ -23,9 +24,18 @@ export function freeNames(g: GraphProto): readonly string[] {
   freeOf.set(g, list);
   return list;
 }
-/** Names that a node uses itself or in its bodies. */
+/** Names that a node uses itself, in its bodies, or in its attributes. */
 export function usedNames(n: NodeProto): string[] {
-  return [...n.input, ...bodiesOf(n).flatMap((b) => freeNames(b.graph))];
+  return [...n.input, ...bodiesOf(n).flatMap((b) => freeNames(b.graph)), ...(isGradient(n) ? namedIn(n) : [])];
+}
+export function isGradient(n: NodeProto): boolean {
+  return n.opType === "Gradient" && n.domain === "ai.onnx.preview.training";
+}
+/** The values that a Gradient names. */
+function namedIn(n: NodeProto): string[] {
+  return n.attribute.flatMap((a) =>
+    a.name === "y" && a.s ? [fromUtf8(a.s)] : a.name === "xs" || a.name === "zs" ? a.strings.map(fromUtf8) : [],
+  );
 }
 
 export type Order = {
