@@ -28,7 +28,9 @@ export function copyNodes(
     const v = must(g.values.get(id), `value ${id}`);
     const made = v.elements
       ? m.collection(v.type, v.elements.map(get))
-      : m.constant(must(v.constant, `a value for "${v.name}"`), v.name);
+      : v.parts
+        ? m.list(v.type, v.parts.map(get))
+        : m.constant(must(v.constant, `a value for "${v.name}"`), v.name);
     map.set(id, made);
     return made;
   };

@@ -6,7 +6,7 @@ import type { Sym } from "./dim.ts";
 import * as D from "./dim.ts";
 import type { AnyNode, Attrs, Graph, Node, Value } from "./graph.ts";
 import { copyNodes } from "./graph-copy.ts";
-import type { GraphBuilder, InferCtx, OpDef, PartialTensor } from "./opdef.ts";
+import type { BodyMaker, GraphBuilder, InferCtx, OpDef, PartialTensor } from "./opdef.ts";
 import { evaluateSymbolically, knownOf, maxKnown, rangesOf } from "./symbolic.ts";
 import { allDims, makeTeBuilder, TeContext, tensorShape } from "./te-builder.ts";
 import { countOf, isFloat, type Tensor, tensorOf, type ValueType } from "./types.ts";
@@ -74,7 +74,7 @@ export class GraphMaker implements GraphBuilder {
   value(
     name: string,
     type: ValueType,
-    more: { constant?: Tensor; known?: PartialTensor; elements?: readonly ValueId[] } = {},
+    more: Pick<Value, "constant" | "known" | "elements" | "parts"> = {},
   ): ValueId {
     const id = this.nextValue++ as ValueId;
     this.values.set(id, { id, name, type, ...more });
@@ -105,6 +105,24 @@ export class GraphMaker implements GraphBuilder {
   }
   collection(type: ValueType, elements: readonly ValueId[]): ValueId {
     return this.value(`${this.loc.node}.${type.kind}.${this.nextValue}`, type, { elements });
+  }
+  parts(v: ValueId): readonly ValueId[] | null {
+    return this.get(v).parts ?? null;
+  }
+  list(type: ValueType, parts: readonly ValueId[]): ValueId {
+    return this.value(`${this.loc.node}.${type.kind}.${this.nextValue}`, type, { parts });
+  }
+  fresh(stem: string): D.Dim {
+    return D.sym(`$${stem}.${this.nextSymbol.n++}` as SymbolId);
+  }
+  body(name: string, types: readonly ValueType[], make: BodyMaker): Graph {
+    const m = new GraphMaker(`${this.loc.node}.${name}`, this);
+    m.loc = this.loc;
+    const inputs = types.map((t, k) => m.input(`${name}.${k}`, t));
+    for (const t of types)
+      for (const d of tensorShape(t) ?? [])
+        for (const id of D.symbolsOf(d)) m.symbol({ id, min: 0, max: null, def: "data" });
+    return m.finish(make(m, inputs));
   }
   inline(g: Graph, inputs: readonly ValueId[]): readonly ValueId[] {
     const get = copyNodes(this, g, new Map(g.inputs.map((id, k) => [id, must(inputs[k], `input ${k} of ${g.name}`)])));

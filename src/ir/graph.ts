@@ -16,7 +16,8 @@ export type AttrValue =
   | readonly Tensor[]
   | Graph
   | readonly Graph[]
-  | TensorType;
+  | TensorType
+  | ValueType;
 export type Attrs = { readonly [name: string]: AttrValue | undefined };
 
 /** attrs is unknown on purpose: with Node<any> the guard is() narrows nothing and typos compile. null inputs are absent optional ones. */
@@ -34,8 +35,9 @@ export interface Node<A extends Attrs> extends AnyNode {
   readonly attrs: A;
 }
 /**
- * constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. elements: of a
- * sequence or optional, the values that it holds; it has no other form.
+ * constant: an initializer, or a value that folding has found. known: what is known of a shape-like value's elements. A sequence or
+ * optional has one of two forms: elements, the values that it holds, where that is known at compile time; else parts, the tensors that
+ * hold it in the run (src/ops/lists.ts). Neither is anything but a name for those: no node of a finished graph reads or makes one.
  */
 export type Value = {
   readonly id: ValueId;
@@ -44,6 +46,7 @@ export type Value = {
   readonly constant?: Tensor;
   readonly known?: PartialTensor;
   readonly elements?: readonly ValueId[];
+  readonly parts?: readonly ValueId[];
 };
 /**
  * Nodes stand in topological order. A body graph (of If, Loop, Scan) sees nothing of its surroundings: what it captures is made

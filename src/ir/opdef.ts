@@ -59,6 +59,7 @@ export interface RawNode {
   strings(name: string): readonly string[] | undefined;
   tensor(name: string): Tensor | undefined;
   graph(name: string): Graph | undefined;
+  valueType(name: string): ValueType | undefined;
   dtype(name: string, dflt?: DType): DType;
   /** A diagnostic E204 at this node; the import goes on with the next one. */
   fail(message: string, hint?: string): never;
@@ -164,11 +165,17 @@ export type OpBody<A extends Attrs> =
    */
   | { readonly kind: "view"; readonly bind?: (b: TeBuilder, n: Node<A>) => void };
 
-/** branch: a body whose shapes do not fit (E205) is left out, as long as another branch is left: it is never taken with these inputs. */
+/**
+ * branch: a body whose shapes do not fit (E205) is left out, as long as another branch is left: it is never taken with these inputs.
+ * alone: its outputs stand for those of the node. results: the output that is the node's first. Inputs and outputs that are sequences or
+ * optionals count once here; for a node of actions (control) they are the tensors that they are made of, in the body and in the node.
+ */
 export type BodySpec = {
   readonly inputs: readonly ValueType[];
   readonly carried: readonly (readonly [number, number])[];
   readonly branch?: boolean;
+  readonly alone?: boolean;
+  readonly results?: number;
 };
 
 export interface OpDef<A extends Attrs> extends OpHead {
@@ -215,10 +222,20 @@ export interface GraphBuilder {
   elements(v: ValueId): readonly ValueId[] | null;
   /** A sequence or optional of these values. */
   collection(type: ValueType, elements: readonly ValueId[]): ValueId;
+  /** The tensors that a sequence or optional is made of in the run, or null when it has the other form. */
+  parts(v: ValueId): readonly ValueId[] | null;
+  /** A sequence or optional of these tensors. */
+  list(type: ValueType, parts: readonly ValueId[]): ValueId;
+  /** A new symbol, which nothing declares yet. */
+  fresh(stem: string): Dim;
+  /** A body graph: inputs of these types, whose symbols are its own where the graph does not know them; returns its outputs. */
+  body(name: string, types: readonly ValueType[], make: BodyMaker): Graph;
   /** The nodes of a body graph, with its inputs bound to these values; returns its outputs. */
   inline(g: Graph, inputs: readonly ValueId[]): readonly ValueId[];
   fail(message: string, hint?: string): never;
 }
+
+export type BodyMaker = (b: GraphBuilder, inputs: readonly ValueId[]) => readonly ValueId[];
 
 /** Gives an OpDef its type parameter by inference. */
 export function op<A extends Attrs>(def: OpDef<A>): OpDef<A> {

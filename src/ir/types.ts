@@ -32,13 +32,16 @@ export type DType =
   | "bool";
 
 export type TensorType = { readonly dtype: DType; readonly shape: readonly Dim[] };
+/** elements: none yet, so that `of` says no more than their dtype; or of any rank, so that it says no more than that either. */
 export interface SequenceType {
   readonly kind: "sequence";
   readonly of: ValueType;
+  readonly elements?: "none" | "any";
 }
 export interface OptionalType {
   readonly kind: "optional";
   readonly of: ValueType;
+  readonly elements?: "none" | "any";
 }
 export type ValueType = { readonly kind: "tensor"; readonly tensor: TensorType } | SequenceType | OptionalType;
 

@@ -3,9 +3,10 @@ import { fromUtf8 } from "../base/bytes.ts";
 import { type Loc, userError } from "../base/diagnostics.ts";
 import type { Graph } from "../ir/graph.ts";
 import type { Labels, RawNode } from "../ir/opdef.ts";
-import type { DType, Tensor } from "../ir/types.ts";
+import type { DType, Tensor, ValueType } from "../ir/types.ts";
 import { type AttributeField, type AttributeProto, attributeTypes } from "./schema.ts";
 import { dtypeOfCode, nameOfCode, readTensor, stringType } from "./tensors.ts";
+import { elementTypeOf } from "./value-types.ts";
 
 const words: { readonly [F in AttributeField]: string } = {
   f: "a number",
@@ -127,6 +128,10 @@ export class NodeAttributes implements RawNode {
     if (dtype === null)
       throw userError("E203", `elements of type ${nameOfCode(code)} are not supported`, { loc: this.facts.loc });
     return dtype;
+  }
+  valueType(name: string): ValueType | undefined {
+    const a = this.get(name, "tp");
+    return a && elementTypeOf(a.tp, `attribute "${name}"`);
   }
   fail(message: string, hint?: string): never {
     throw userError("E204", message, { loc: this.facts.loc, hint });

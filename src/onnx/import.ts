@@ -2,12 +2,14 @@
 import { InternalError, must } from "../base/assert.ts";
 import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Code, type Diagnostic, diagnostic, type Loc, UserError, userError } from "../base/diagnostics.ts";
+import * as D from "../ir/dim.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { GraphMaker } from "../ir/graph-maker.ts";
 import type { BodySpec, Labels, OpDef } from "../ir/opdef.ts";
-import type { ValueType } from "../ir/types.ts";
+import { tensorOf, tensorType, type ValueType } from "../ir/types.ts";
 import { keepText } from "../ops/common.ts";
 import { gradients } from "../ops/gradient.ts";
+import { isDeep, joinedElements, openDim, partNames, partsOf, partTypes } from "../ops/lists.ts";
 import type { OpTable } from "../ops/index.ts";
 import { NodeAttributes } from "./attributes.ts";
 import { type Body, carriedTypes } from "./bodies.ts";
@@ -27,7 +29,7 @@ import type {
   TensorProto,
 } from "./schema.ts";
 import { Frame, type Meaning, Scope } from "./scope.ts";
-import { checkSize, type DimBounds, InputSymbols } from "./value-types.ts";
+import { checkSize, type DimBounds, InputSymbols, type ListDims, type ListPort, type ListPorts, listPort } from "./value-types.ts";
 
 export type ImportOptions = {
   readonly ops: OpTable;
@@ -40,6 +42,7 @@ export type ImportOptions = {
 export type Imported = {
   readonly graph: Graph;
   readonly info: ModelInfo;
+  readonly lists: ListPorts;
   readonly warnings: readonly Diagnostic[];
   readonly labels: ReadonlyMap<string, Labels>;
 };
@@ -95,13 +98,16 @@ class Importer {
     const scope = this.scope({ frame: new Frame(maker), opsets });
     const initializers = new Set(proto.initializer.map((t) => t.name));
     const own = proto.input.filter((i) => !initializers.has(i.name));
+    const inputLists: ListPort[] = [];
     this.declare(proto, scope);
     for (const i of own) {
       const input = this.attempt(null, () => {
         const type = this.symbols.type(i.type, i.name);
         checkSize(type, `input "${i.name}"`);
-        return maker.input(i.name, type);
+        return this.input(i.name, type, scope.frame, this.symbols.listDims(type, i.name));
       });
+      const type = typeof input === "number" ? maker.type(input) : null;
+      if (type && type.kind !== "tensor") inputLists.push(listPort(i.name, type));
       scope.define(i.name, input ?? "unknown");
     }
     this.attempt(null, () => this.symbols.checkBounds());
@@ -112,7 +118,12 @@ class Importer {
     for (const name of repeated(proto.output.map((o) => o.name)))
       this.problem("E105", `output "${name}" occurs twice`, null);
     if (this.problems.length > 0 || outputs === null) throw new UserError(this.problems);
-    const { graph, warnings } = applyDeclarations(maker.finish(outputs), proto);
+    const ports = outputs.flatMap((v, k) => this.outputParts(v, proto.output[k]!.name, scope.frame));
+    const outputLists = outputs.flatMap((v, k) => {
+      const type = maker.type(v);
+      return type.kind === "tensor" ? [] : [listPort(proto.output[k]!.name, type)];
+    });
+    const { graph, warnings } = applyDeclarations(tensorsOf(maker.finish(ports)), proto);
     const labels = outputs.flatMap((id, k): [string, Labels][] => {
       const found = scope.frame.labels.get(id);
       return found ? [[proto.output[k]!.name, found]] : [];
@@ -120,6 +131,7 @@ class Importer {
     return {
       graph,
       info: modelInfo(this.model),
+      lists: { inputs: inputLists, outputs: outputLists },
       warnings: [...this.warnings.values(), ...warnings],
       labels: new Map(labels),
     };
@@ -179,6 +191,28 @@ class Importer {
       return typeof m === "number" ? [m] : [];
     });
     return found.length === g.output.length ? found : null;
+  }
+
+  /** An input of a graph: of a sequence or optional, the tensors that it is made of. */
+  private input(name: string, type: ValueType, { maker }: Frame, dims: ListDims): ValueId {
+    if (type.kind === "tensor") return maker.input(name, type);
+    if (dims.length === null) throw userError("E203", `"${name}" is a sequence of sequences, which is not supported`);
+    const names = partNames(type, name);
+    return maker.list(
+      type,
+      partTypes(type, dims.length, dims.size).map((t, k) => maker.input(names[k]!, t)),
+    );
+  }
+  /** What an output is made of, under the names of ports: values that have others are copied. */
+  private outputParts(v: ValueId, name: string, { maker }: Frame): readonly ValueId[] {
+    const type = maker.type(v);
+    if (type.kind === "tensor") return [v];
+    const identity = must(this.ops.find("", "Identity", this.ops.newest("")), "Identity");
+    const loc: Loc = { node: name, op: "Output" };
+    maker.loc = loc;
+    return partsOf(maker, v).map((p, k) =>
+      must(maker.node(identity, {}, [p], [partNames(type, name)[k]!], loc)[0], "a part"),
+    );
   }
 
   private nodes(nodes: readonly NodeProto[], scope: Scope): void {
@@ -261,6 +295,7 @@ class Importer {
       type: n.opType,
       domain: n.domain,
       inputs: inputs.map((m) => m !== "absent"),
+      labels: [],
       outputCount: n.output.length,
       attributes,
       loc,
@@ -297,11 +332,15 @@ class Importer {
     const text = labels.findIndex((l) => l?.of === "elements");
     if (text >= 0 && !def.labels && def.body.kind !== "view")
       throw userError("E203", `input ${text} is text, which is supported as names of labels only`);
+    const whole = call.inputs.map((m) => (typeof m === "number" ? m : null));
+    const actions = def.body.kind === "control";
+    maker.loc = loc;
+    const inputs = actions ? whole.flatMap((v): readonly (ValueId | null)[] => (v === null ? [v] : partsOf(maker, v))) : whole;
     const raw = new NodeAttributes({
       opset,
       type: n.opType,
       domain,
-      inputs: call.inputs.map((m) => m !== "absent"),
+      inputs: call.inputs.includes("unknown") ? call.inputs.map((m) => m !== "absent") : inputs.map((v) => v !== null),
       labels,
       outputCount: n.output.length,
       attributes,
@@ -314,21 +353,22 @@ class Importer {
       else internal(def, loc, () => def.parse(raw));
       return [];
     }
-    const inputs = call.inputs.map((m) => (typeof m === "number" ? m : null));
     const captures: ValueId[] = [];
+    let results: readonly (ValueType | null)[] = n.output.map(() => null);
     if (hasBodies) {
       if (!def.bodies) return raw.fail(`${n.opType} takes no graph`);
       const specs = internal(def, loc, () =>
         def.bodies!(
-          inputs.map((i) => (i === null ? null : maker.type(i))),
+          whole.map((i) => (i === null ? null : maker.type(i))),
           raw,
-          (i) => (typeof inputs[i] === "number" ? maker.known(inputs[i]) : null),
+          (i) => (typeof whole[i] === "number" ? maker.known(whole[i]) : null),
         ),
       );
       const bodies = Object.entries(specs).map(([attr, spec]) => {
         const before = this.problems.length;
         const g = attributes.get(attr)?.g;
-        const body = g ? this.body(g, spec, attr, call) : raw.fail(`graph "${attr}" is missing`);
+        const parts = actions && !spec.alone;
+        const body = g ? this.body(g, spec, attr, parts, call) : raw.fail(`graph "${attr}" is missing`);
         return { attr, spec, body, problems: this.problems.slice(before) };
       });
       for (const { attr, spec, body, problems } of bodies) {
@@ -340,6 +380,8 @@ class Importer {
         }
         raw.graphs.set(attr, body.graph);
         captures.push(...body.captures);
+        if (!spec.alone && spec.results !== undefined)
+          results = n.output.map((_, k) => joinedResult(results[k] ?? null, resultType(spec, body, k)));
       }
     }
     const attrs = internal(def, loc, () => def.parse(raw));
@@ -348,7 +390,24 @@ class Importer {
         this.warn(`${domain}:${n.opType}.${a}`, diagnostic("W104", `attribute "${a}" is ignored`, { loc }));
     }
     const names = n.output.map((o) => (o === "" ? null : scope.valueName(o)));
-    const outputs = maker.node(def, attrs, [...inputs, ...captures], names, loc);
+    const lists = results.map((t) => (t && t.kind !== "tensor" ? t : null));
+    const made = maker.node(
+      def,
+      attrs,
+      [...inputs, ...captures],
+      names.flatMap((name, k) => {
+        const t = lists[k];
+        return t ? partNames(t, name ?? "").map((x) => (name === null ? null : x)) : [name];
+      }),
+      loc,
+    );
+    let at = 0;
+    const outputs = names.map((name, k) => {
+      const t = lists[k];
+      if (!t) return made[at++]!;
+      const parts = made.slice(at, (at += partNames(t, "").length));
+      return name === null ? null : maker.list(t, parts as ValueId[]);
+    });
     const given = def.labels ? def.labels(attrs, labels) : def.body.kind === "view" ? keepText(attrs, labels) : [];
     outputs.forEach((v, k) => {
       if (v === null) return;
@@ -410,27 +469,39 @@ class Importer {
   }
 
   /** Imports a body graph; where its outputs widen what it carries from one iteration to the next, again with the wider types. */
-  private body(g: GraphProto, spec: BodySpec, attr: string, call: Call): Body | null {
-    let types = spec.inputs;
+  private body(g: GraphProto, spec: BodySpec, attr: string, parts: boolean, call: Call): Body | null {
+    const symbols: SymbolId[] = [];
+    const fresh = (stem: string): SymbolId => {
+      const id = `$${stem}.${this.carriedCount++}` as SymbolId;
+      symbols.push(id);
+      return id;
+    };
+    // Elements differ in the dims that their type leaves open.
+    const own = (t: ValueType): ValueType =>
+      t.kind !== "tensor"
+        ? t
+        : tensorType(
+            t.tensor.dtype,
+            t.tensor.shape.map((d) => (d === openDim ? D.sym(fresh("element")) : d)),
+          );
+    let types: readonly ValueType[] = spec.inputs.map(own);
+    const lists = types.map(
+      (t): ListDims => (t.kind === "tensor" ? noList : { length: D.sym(fresh("carried")), size: D.sym(fresh("carried")) }),
+    );
     if (g.input.length !== types.length)
       throw userError("E105", `graph "${attr}" has ${g.input.length} inputs where ${types.length} belong`);
-    const symbols: SymbolId[] = [];
     for (;;) {
-      const body = this.bodyOnce(g, types, symbols, attr, call);
+      const body = this.bodyOnce(g, { types, lists, carried: parts ? spec.carried : null }, symbols, attr, call);
       if (!body) return null;
-      const wider = carriedTypes(types, spec.carried, body.graph, () => {
-        const id = `$carried.${this.carriedCount++}` as SymbolId;
-        symbols.push(id);
-        return id;
-      });
+      const wider = carriedTypes(types, spec.carried, body.outputs, () => fresh("carried"));
       if (wider === null) return body;
       types = wider;
     }
   }
-  /** types null: nothing is known of the body's inputs, it is only checked. */
+  /** given null: nothing is known of the body's inputs, it is only checked. */
   private bodyOnce(
     g: GraphProto,
-    types: readonly ValueType[] | null,
+    given: Given | null,
     symbols: readonly SymbolId[],
     attr: string,
     { loc, scope }: Call,
@@ -450,14 +521,23 @@ class Importer {
       depth: scope.depth + 1,
     });
     this.declare(g, inner);
-    for (const [k, i] of g.input.entries()) inner.define(i.name, types ? maker.input(i.name, types[k]!) : "unknown");
+    for (const [k, i] of g.input.entries())
+      inner.define(i.name, given ? this.input(i.name, given.types[k]!, frame, given.lists[k]!) : "unknown");
     this.nodes(g.node, inner);
     const outputs = this.outputs(g, inner, loc);
     if (outputs?.some((o) => frame.labels.get(o)?.of === "elements"))
       this.problem("E203", "a graph inside of a node gives text, which is not supported", loc);
-    return outputs === null || this.problems.length > before
-      ? null
-      : { graph: maker.finish(outputs), captures: frame.captures };
+    if (outputs === null || this.problems.length > before || !given) return null;
+    const types = outputs.map((v) => maker.type(v));
+    // What is carried on has the parts of what it is carried on as.
+    const parts = outputs.flatMap((v, k): readonly ValueId[] => {
+      const input = given.carried?.find(([, output]) => output === k)?.[0];
+      const as = input === undefined ? types[k]! : given.types[input]!;
+      const own = partsOf(maker, v);
+      return isDeep(as) && !isDeep(types[k]!) ? [maker.constant(tensorOf("bool", [], [1])), ...own] : own;
+    });
+    const graph = given.carried === null ? maker.finish(outputs) : tensorsOf(maker.finish(parts));
+    return { graph, captures: frame.captures, inputs: given.types, outputs: types };
   }
   /** Reports what can be found in the bodies of a node whose inputs or op are not known. */
   private checkBodies(call: Call): void {
@@ -470,6 +550,29 @@ function constantValue(c: Constant, name: string, frame: Frame): ValueId {
   if (c.labels) frame.labels.set(id, c.labels);
   return id;
 }
+/** A body's inputs: their types, the dims of those that are lists, and which output is carried on as which (null: outputs stay whole). */
+type Given = {
+  readonly types: readonly ValueType[];
+  readonly lists: readonly ListDims[];
+  readonly carried: BodySpec["carried"] | null;
+};
+const noList: ListDims = { length: null };
+/** What output k of a node is, of whose body it is a result: carried values are in the end what the last iteration leaves. */
+function resultType(spec: BodySpec, body: Body, k: number): ValueType | null {
+  const output = k + (spec.results ?? 0);
+  const input = spec.carried.find(([, o]) => o === output)?.[0];
+  return (input === undefined ? body.outputs[output] : body.inputs[input]) ?? null;
+}
+/** Of a result of several bodies. */
+function joinedResult(a: ValueType | null, b: ValueType | null): ValueType | null {
+  if (!a || !b) return a ?? b;
+  return a.kind === "tensor" || b.kind === "tensor" ? a : (joinedElements(a, b) ?? a);
+}
+/** Without the names of sequences and optionals, which nothing refers to any more. */
+function tensorsOf(g: Graph): Graph {
+  return { ...g, values: new Map([...g.values].filter(([, v]) => v.type.kind === "tensor")) };
+}
+
 function versionsOf(list: readonly OperatorSetIdProto[]): ReadonlyMap<string, number> {
   return new Map(list.map((o) => [normalDomain(o.domain), o.version ?? 0]));
 }

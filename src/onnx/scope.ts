@@ -1,5 +1,6 @@
 // What names mean while a model is imported. A frame is a graph under construction; a scope is a set of names in it: one per
 // graph, and one per inlined function.
+import { must } from "../base/assert.ts";
 import type { ValueId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
 import type { GraphMaker } from "../ir/graph-maker.ts";
@@ -109,14 +110,28 @@ export class Scope {
     if (found === undefined || typeof found === "string") return found;
     const outer = this.outer!.frame.maker;
     const { maker } = this.frame;
+    const type = outer.type(found);
+    if (type.kind !== "tensor") return this.captureList(found, outer, name);
     const constant = outer.constantOf(found);
     const inside = this.frame.unique(name);
     if (!constant) this.frame.captures.push(found);
     const own = constant
       ? maker.constant(constant, inside)
-      : maker.input(inside, outer.type(found), outer.known(found));
+      : maker.input(inside, type, outer.known(found));
     const labels = this.outer!.frame.labels.get(found);
     if (labels) this.frame.labels.set(own, labels);
     return own;
+  }
+  /** A sequence or optional of the surrounding graph: each value that it is made of becomes an input. */
+  private captureList(found: ValueId, outer: GraphMaker, name: string): ValueId {
+    const { maker } = this.frame;
+    const inside = (v: ValueId): ValueId => {
+      if (outer.type(v).kind !== "tensor") return this.captureList(v, outer, name);
+      this.frame.captures.push(v);
+      return maker.input(this.frame.unique(name), outer.type(v), outer.known(v));
+    };
+    const elements = outer.elements(found);
+    if (elements) return maker.collection(outer.type(found), elements.map(inside));
+    return maker.list(outer.type(found), must(outer.parts(found), "its parts").map(inside));
   }
 }

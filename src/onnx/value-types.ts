@@ -3,11 +3,35 @@ import type { SymbolId } from "../base/brand.ts";
 import { userError } from "../base/diagnostics.ts";
 import type { Dim, Sym } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
-import { tensorType, type ValueType } from "../ir/types.ts";
+import { type DType, tensorType, type ValueType } from "../ir/types.ts";
+import { elementOf, isDeep, openDim } from "../ops/lists.ts";
 import type { DimensionProto, TensorTypeProto, TypeProto } from "./schema.ts";
 import { dtypeOfCode, nameOfCode } from "./tensors.ts";
 
 export type DimBounds = { readonly min: number; readonly max: number };
+
+/** The dims of the tensors that a list is made of; a tensor has none. */
+export type ListDims = { readonly length: null } | { readonly length: Dim; readonly size: Dim };
+/**
+ * An input or output that is a sequence or optional: the ports NAME.shapes and NAME, and NAME.present of an optional sequence. dims: of an
+ * element, null where they differ; null where its rank does.
+ */
+export type ListPort = {
+  readonly name: string;
+  readonly kind: "sequence" | "optional" | "optional sequence";
+  readonly dtype: DType;
+  readonly dims: readonly (number | null)[] | null;
+};
+export type ListPorts = { readonly inputs: readonly ListPort[]; readonly outputs: readonly ListPort[] };
+export function listPort(name: string, type: Exclude<ValueType, { kind: "tensor" }>): ListPort {
+  const { dtype, shape } = elementOf(type);
+  return {
+    name,
+    kind: isDeep(type) ? "optional sequence" : type.kind,
+    dtype,
+    dims: shape && shape.map((d) => D.known(d)),
+  };
+}
 
 /** What exporters write for a dim that has no name. */
 const nameless = /^(\?|None|-1)?$/;
@@ -36,22 +60,32 @@ export class InputSymbols {
    */
   type(t: TypeProto | null, name: string): ValueType {
     const what = `input "${name}"`;
-    if (t?.sequence) return { kind: "sequence", of: this.type(t.sequence.elemType, name) };
-    if (t?.optional) return { kind: "optional", of: this.type(t.optional.elemType, name) };
-    if (t?.map) throw userError("E203", `${what} is a map, which is not supported`);
-    if (t?.sparseTensor) throw userError("E203", `${what} is a sparse tensor, which is not supported`);
-    if (!t?.tensor) throw userError("E205", `${what} has no type`);
-    const dtype = dtypeOfCode(t.tensor.elemType);
-    if (dtype === null)
-      throw userError("E203", `${what} has elements of type ${nameOfCode(t.tensor.elemType)}, which is not supported`);
-    if (!t.tensor.shape)
+    if (t?.sequence || t?.optional) return elementTypeOf(t, what);
+    const tensor = tensorProto(t, what);
+    const dtype = dtypeIn(tensor, what);
+    if (!tensor.shape)
       throw userError("E205", `${what} has no shape, not even a rank`, {
         hint: "declare its shape in the model; dims may have names",
       });
     return tensorType(
       dtype,
-      t.tensor.shape.dim.map((d, axis) => this.dim(d, `${name}:${axis}`)),
+      tensor.shape.dim.map((d, axis) => this.dim(d, `${name}:${axis}`)),
     );
+  }
+
+  /** The length of a sequence and the elements in it: symbols as well, which may be 0. */
+  listDims(type: ValueType, name: string): ListDims {
+    if (type.kind === "tensor" || (type.of.kind !== "tensor" && !isDeep(type))) return { length: null };
+    const symbol = (axis: string, max: number | null): Dim => {
+      const id = `${name}:${axis}` as SymbolId;
+      this.seen.add(id);
+      const bounds = this.bounds.get(id);
+      if (bounds && bounds.min === bounds.max) return D.int(bounds.min);
+      this.open.set(id, { id, min: bounds?.min ?? 0, max: bounds?.max ?? max, def: null });
+      return D.sym(id);
+    };
+    const one = type.kind === "optional" && !isDeep(type) ? 1 : null;
+    return { length: symbol("length", one), size: symbol("elements", null) };
   }
 
   private dim(d: DimensionProto, position: string): Dim {
@@ -77,6 +111,40 @@ export class InputSymbols {
       hint: known === "" ? "all its dims are fixed" : `its dims: ${known}`,
     });
   }
+}
+
+function tensorProto(t: TypeProto | null, what: string): TensorTypeProto {
+  if (t?.map) throw userError("E203", `${what} is a map, which is not supported`);
+  if (t?.sparseTensor) throw userError("E203", `${what} is a sparse tensor, which is not supported`);
+  return t?.tensor ?? fail205(`${what} has no type`);
+}
+function fail205(message: string): never {
+  throw userError("E205", message);
+}
+function dtypeIn(t: TensorTypeProto, what: string): DType {
+  const dtype = dtypeOfCode(t.elemType);
+  if (dtype === null)
+    throw userError("E203", `${what} has elements of type ${nameOfCode(t.elemType)}, which is not supported`);
+  return dtype;
+}
+/**
+ * The type of a sequence or optional, or of a tensor in one: dims that are no numbers are open, since elements differ in them. Throws
+ * UserErrors E203 and E205.
+ */
+export function elementTypeOf(t: TypeProto | null, what: string): ValueType {
+  const inner = t?.sequence ?? t?.optional;
+  if (inner) {
+    const kind = t?.sequence ? "sequence" : "optional";
+    const of = elementTypeOf(inner.elemType, what);
+    const shaped = inner.elemType?.tensor?.shape ?? null;
+    return { kind, of, ...(of.kind === "tensor" && !shaped ? { elements: "any" } : {}) };
+  }
+  const tensor = tensorProto(t, what);
+  const dims = tensor.shape?.dim ?? [];
+  return tensorType(
+    dtypeIn(tensor, what),
+    dims.map((d, axis) => (d.value !== null && d.value >= 0 ? D.int(checked(d.value, `${what}:${axis}`)) : openDim)),
+  );
 }
 
 /** No shape of a real tensor is larger, and products of a few dims stay exact. */

@@ -98,7 +98,7 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
   },
   bodies: (_x, _n, known) => {
     const flag = knownFlag(known(0));
-    const branch = { inputs: [], carried: [], branch: true };
+    const branch = { inputs: [], carried: [], branch: true, alone: flag !== null, results: 0 };
     return { ...(flag === false ? {} : { then_branch: branch }), ...(flag === true ? {} : { else_branch: branch }) };
   },
   eager: (b, n) => {
@@ -205,6 +205,7 @@ export const Loop: OpDef<LoopAttrs> = op({
     body: {
       inputs: [tensorType("i64", []), tensorType("bool", []), ...x.slice(2).map((t, k) => t ?? missing(k + 2))],
       carried: x.slice(2).map((_, k) => [k + 2, k + 1] as const),
+      results: 1,
     },
   }),
   infer: (x, a, ctx): readonly ValueType[] => {

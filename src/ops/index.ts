@@ -17,6 +17,7 @@ import { flexAttentionOps } from "./flex-attention.ts";
 import { fusedOps } from "./fused.ts";
 import { indexOps } from "./index-ops.ts";
 import { linearAttentionOps } from "./linear-attention.ts";
+import { listOps } from "./lists.ts";
 import { lossOps } from "./loss.ts";
 import { mlOps } from "./ml.ts";
 import { moveOps } from "./move.ts";
@@ -75,6 +76,7 @@ export const allOps: readonly OpDef<Attrs>[] = [
   ...flexAttentionOps,
   ...lossOps,
   ...sequenceOps,
+  ...listOps,
 ];
 
 /** The newest opset that Ingot knows, by domain. */

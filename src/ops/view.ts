@@ -124,6 +124,11 @@ export const Identity: OpDef<Record<string, never>> = op({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: noAttrs,
+  // A sequence or optional is a name for values, and another name for them is the same.
+  eager: (b, n) => {
+    const x = n.inputs[0] ?? null;
+    return x === null || b.type(x).kind === "tensor" ? null : [x];
+  },
   infer: (x, _a, ctx): readonly ValueType[] => [x[0] ?? ctx.fail("input 0 is missing")],
   labels: (_a, x) => x.slice(0, 1),
   body: { kind: "view" },

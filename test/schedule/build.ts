@@ -41,6 +41,7 @@ function rawNode(type: string, attrs: Attributes, inputs: readonly unknown[], ou
     strings: (name) => get(name) as readonly string[] | undefined,
     tensor: (name) => get(name) as Tensor | undefined,
     graph: (name) => get(name) as Graph | undefined,
+    valueType: () => undefined,
     dtype: one,
     fail,
   };
