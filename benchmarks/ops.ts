@@ -10,7 +10,7 @@ export type Op = { readonly name: string; readonly about: string; readonly model
 /** Near normal numbers of mean 0 and this deviation. */
 function normal(dims: readonly number[], seed: number, deviation: number): Tensor {
   const port = { name: "x", dtype: "f32" as const, shape: dims.map(D.int) };
-  const t = randomInputs({ inputs: [port], outputs: [], symbols: [] }, seed)["x"]!;
+  const t = randomInputs({ inputs: [port], outputs: [], symbols: [], lists: { inputs: [], outputs: [] } }, seed)["x"]!;
   const cells = new Float32Array(t.bytes.buffer, t.bytes.byteOffset, t.bytes.length / 4);
   cells.forEach((x, i) => {
     cells[i] = x * deviation;

@@ -18,6 +18,17 @@ export type SymbolInfo = {
   readonly min: number;
   readonly max: number | null;
 };
+/**
+ * A sequence or optional: the ports NAME.shapes (int32 [elements, 9]: of each its rank, its dims, then ones) and NAME (the elements one
+ * after another), and NAME.present of an optional sequence. dims of an element: null where they differ, or where its rank does.
+ */
+export type ListInfo = {
+  readonly name: string;
+  readonly kind: "sequence" | "optional" | "optional sequence";
+  readonly type: string;
+  readonly dims: readonly (number | string)[] | null;
+};
+export type Lists = { readonly inputs: readonly ListInfo[]; readonly outputs: readonly ListInfo[] };
 export type Manifest = {
   readonly name: string;
   readonly inputs: readonly PortInfo[];

@@ -113,7 +113,7 @@ export type Bound = {
 const failAt = ({ name }: PortInfo, message: string): never => fail(`input "${name}": ${message}`);
 
 /** The caller's value as a typed array of the port's class. */
-function arrayOf(port: PortInfo, x: unknown): TypedArray {
+export function arrayOf(port: PortInfo, x: unknown): TypedArray {
   const { type } = port;
   const C = classOf(type);
   const tag = tagOf(x);

@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 export async function buildRuntime() {
   const { build } = await import("esbuild");
   mkdirSync(join(root, "dist/runtime"), { recursive: true });
-  for (const name of ["linear", "webgpu"]) {
+  for (const name of ["linear", "webgpu", "lists"]) {
     const entry = join(root, "runtime", `${name}.ts`);
     if (!existsSync(entry)) continue;
     const out = await build({

@@ -52,6 +52,7 @@ export type CompileOptions = {
 export type FrontEnd = {
   readonly graph: Graph;
   readonly info: Imported["info"];
+  readonly lists: Imported["lists"];
   readonly warnings: readonly Diagnostic[];
   readonly labels: Imported["labels"];
 };
@@ -142,10 +143,10 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
     });
     return imported.graph;
   });
-  const { info, warnings, labels } = must<Imported>(imported, "the imported model");
+  const { info, lists, warnings, labels } = must<Imported>(imported, "the imported model");
   const evaluator = { info: jsTarget.info, run: (p: Program) => evaluateProgram(p, new Map()) };
   for (const p of graphPasses) graph = passes.graph(p.name, () => runGraphPass(p, graph, { evaluator }));
-  return { graph, info, warnings, labels };
+  return { graph, info, lists, warnings, labels };
 }
 
 /** Compiles a front end's graph for one target. */
@@ -164,7 +165,13 @@ export async function compileTarget(
   const weights = options.weights ?? (weightBytes.kind === "int" && weightBytes.value > embedLimit ? "file" : "embed");
   const passes = new Passes(options, targetName);
   const { files } = await passes.emit(() =>
-    t.emit(program, { name: options.name, weights, strict: options.strict ?? false, labels: front.labels }),
+    t.emit(program, {
+      name: options.name,
+      weights,
+      strict: options.strict ?? false,
+      labels: front.labels,
+      lists: front.lists,
+    }),
   );
   return { program, files };
 }

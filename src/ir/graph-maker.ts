@@ -71,11 +71,7 @@ export class GraphMaker implements GraphBuilder {
       { constant: t, ...(known ? { known } : {}) },
     );
   }
-  value(
-    name: string,
-    type: ValueType,
-    more: Pick<Value, "constant" | "known" | "elements" | "parts"> = {},
-  ): ValueId {
+  value(name: string, type: ValueType, more: Pick<Value, "constant" | "known" | "elements" | "parts"> = {}): ValueId {
     const id = this.nextValue++ as ValueId;
     this.values.set(id, { id, name, type, ...more });
     return id;

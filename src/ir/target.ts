@@ -1,6 +1,6 @@
 // Facts about a target that rules and passes read. They never read its name.
 
-import type { OutputFile } from "./artifact.ts";
+import type { ListPorts, OutputFile } from "./artifact.ts";
 import type { UnaryOp } from "./expr.ts";
 import type { Labels } from "./opdef.ts";
 import type { Program } from "./program.ts";
@@ -80,5 +80,7 @@ export type EmitOptions = {
   readonly strict: boolean;
   /** What the numbers of outputs stand for, by the outputs' names: told to callers. */
   readonly labels?: ReadonlyMap<string, Labels>;
+  /** The ports that together are a sequence or optional. */
+  readonly lists?: ListPorts;
 };
 export type Emitted = { readonly files: readonly OutputFile[] };

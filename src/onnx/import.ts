@@ -2,6 +2,7 @@
 import { InternalError, must } from "../base/assert.ts";
 import type { SymbolId, ValueId } from "../base/brand.ts";
 import { type Code, type Diagnostic, diagnostic, type Loc, UserError, userError } from "../base/diagnostics.ts";
+import type { ListPort, ListPorts } from "../ir/artifact.ts";
 import * as D from "../ir/dim.ts";
 import type { Attrs, Graph } from "../ir/graph.ts";
 import { GraphMaker } from "../ir/graph-maker.ts";
@@ -9,8 +10,8 @@ import type { BodySpec, Labels, OpDef } from "../ir/opdef.ts";
 import { tensorOf, tensorType, type ValueType } from "../ir/types.ts";
 import { keepText } from "../ops/common.ts";
 import { gradients } from "../ops/gradient.ts";
-import { isDeep, joinedElements, openDim, partNames, partsOf, partTypes } from "../ops/lists.ts";
 import type { OpTable } from "../ops/index.ts";
+import { isDeep, joinedElements, openDim, partNames, partsOf, partTypes } from "../ops/lists.ts";
 import { NodeAttributes } from "./attributes.ts";
 import { type Body, carriedTypes } from "./bodies.ts";
 import { type Constant, constantOf, readConstant } from "./constants.ts";
@@ -29,7 +30,7 @@ import type {
   TensorProto,
 } from "./schema.ts";
 import { Frame, type Meaning, Scope } from "./scope.ts";
-import { checkSize, type DimBounds, InputSymbols, type ListDims, type ListPort, type ListPorts, listPort } from "./value-types.ts";
+import { checkSize, type DimBounds, InputSymbols, type ListDims, listPort } from "./value-types.ts";
 
 export type ImportOptions = {
   readonly ops: OpTable;
@@ -335,7 +336,9 @@ class Importer {
     const whole = call.inputs.map((m) => (typeof m === "number" ? m : null));
     const actions = def.body.kind === "control";
     maker.loc = loc;
-    const inputs = actions ? whole.flatMap((v): readonly (ValueId | null)[] => (v === null ? [v] : partsOf(maker, v))) : whole;
+    const inputs = actions
+      ? whole.flatMap((v): readonly (ValueId | null)[] => (v === null ? [v] : partsOf(maker, v)))
+      : whole;
     const raw = new NodeAttributes({
       opset,
       type: n.opType,
@@ -486,7 +489,8 @@ class Importer {
           );
     let types: readonly ValueType[] = spec.inputs.map(own);
     const lists = types.map(
-      (t): ListDims => (t.kind === "tensor" ? noList : { length: D.sym(fresh("carried")), size: D.sym(fresh("carried")) }),
+      (t): ListDims =>
+        t.kind === "tensor" ? noList : { length: D.sym(fresh("carried")), size: D.sym(fresh("carried")) },
     );
     if (g.input.length !== types.length)
       throw userError("E105", `graph "${attr}" has ${g.input.length} inputs where ${types.length} belong`);

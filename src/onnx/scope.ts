@@ -115,9 +115,7 @@ export class Scope {
     const constant = outer.constantOf(found);
     const inside = this.frame.unique(name);
     if (!constant) this.frame.captures.push(found);
-    const own = constant
-      ? maker.constant(constant, inside)
-      : maker.input(inside, type, outer.known(found));
+    const own = constant ? maker.constant(constant, inside) : maker.input(inside, type, outer.known(found));
     const labels = this.outer!.frame.labels.get(found);
     if (labels) this.frame.labels.set(own, labels);
     return own;

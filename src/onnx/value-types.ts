@@ -1,6 +1,7 @@
 // TypeProto to ValueType, and the symbols that stand for the open dims of a model's inputs.
 import type { SymbolId } from "../base/brand.ts";
 import { userError } from "../base/diagnostics.ts";
+import type { ListPort } from "../ir/artifact.ts";
 import type { Dim, Sym } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import { type DType, tensorType, type ValueType } from "../ir/types.ts";
@@ -12,17 +13,6 @@ export type DimBounds = { readonly min: number; readonly max: number };
 
 /** The dims of the tensors that a list is made of; a tensor has none. */
 export type ListDims = { readonly length: null } | { readonly length: Dim; readonly size: Dim };
-/**
- * An input or output that is a sequence or optional: the ports NAME.shapes and NAME, and NAME.present of an optional sequence. dims: of an
- * element, null where they differ; null where its rank does.
- */
-export type ListPort = {
-  readonly name: string;
-  readonly kind: "sequence" | "optional" | "optional sequence";
-  readonly dtype: DType;
-  readonly dims: readonly (number | null)[] | null;
-};
-export type ListPorts = { readonly inputs: readonly ListPort[]; readonly outputs: readonly ListPort[] };
 export function listPort(name: string, type: Exclude<ValueType, { kind: "tensor" }>): ListPort {
   const { dtype, shape } = elementOf(type);
   return {

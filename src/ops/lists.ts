@@ -80,7 +80,13 @@ function sizeOf(shapes: Buffer, row: Expr): Expr {
   return dims.reduce<Expr | null>((p, q) => (p ? E.mul(p, q) : q), null)!;
 }
 /** The sum of f over the rows before `row`. */
-function before(b: TeBuilder, stem: string, shapes: Buffer, row: Dim, f: (row: Expr) => Expr = (k) => sizeOf(shapes, k)): Dim {
+function before(
+  b: TeBuilder,
+  stem: string,
+  shapes: Buffer,
+  row: Dim,
+  f: (row: Expr) => Expr = (k) => sizeOf(shapes, k),
+): Dim {
   const sum = b.temp(stem, "i32", [D.one]);
   sumInto(b, sum, [row], (_i, [k]) => f(k!));
   const s = b.symbol(stem);
@@ -134,7 +140,11 @@ export const ListInsert: OpDef<None> = internal(
       return E.select<Expr>(
         E.lt(k, ofDim(from)),
         load(old, i),
-        E.select<Expr>(E.lt(k, ofDim(D.add(from, n))), E.to(out.dtype, now(E.sub(k, ofDim(from)))), load(old, [later, ...i.slice(1)])),
+        E.select<Expr>(
+          E.lt(k, ofDim(D.add(from, n))),
+          E.to(out.dtype, now(E.sub(k, ofDim(from)))),
+          load(old, [later, ...i.slice(1)]),
+        ),
       );
     };
     if (b.wants(0)) b.map(b.output(0), (i) => put(b.output(0), i, at, D.one, shapes, () => load(row, [i[1]!])));
@@ -154,9 +164,7 @@ export const ListErase: OpDef<None> = internal(
   (b) => {
     const [shapes, data] = [b.input(0), b.input(1)];
     const length = shapes.shape[0]!;
-    const at = b.has(2)
-      ? positionOf(b, 2, length, length)
-      : dimOf(b, "position", E.sub(ofDim(length), 1));
+    const at = b.has(2) ? positionOf(b, 2, length, length) : dimOf(b, "position", E.sub(ofDim(length), 1));
     const offset = before(b, "offset", shapes, at);
     const size = dimOf(b, "size", sizeOf(shapes, ofDim(at)));
     const [rows, rest] = [b.output(0), b.output(1)];
@@ -207,7 +215,9 @@ export const ListConcat: OpDef<JoinAttrs> = internal<JoinAttrs>(
   "ListConcat",
   (x, a, ctx) => {
     const { length } = lists(x, ctx);
-    const own = a.type.shape.map((d, k) => (d.kind === "int" && (a.stack || k !== a.axis) ? d : ctx.fresh("joined", 0, null)));
+    const own = a.type.shape.map((d, k) =>
+      d.kind === "int" && (a.stack || k !== a.axis) ? d : ctx.fresh("joined", 0, null),
+    );
     return [tensorType(a.type.dtype, a.stack ? [...own.slice(0, a.axis), length, ...own.slice(a.axis)] : own)];
   },
   (b, a) => {
@@ -229,7 +239,12 @@ export const ListConcat: OpDef<JoinAttrs> = internal<JoinAttrs>(
     const other = b.temp("ranks", "i32", [D.one]);
     sumInto(b, other, [length], (_i, [r]) => E.to("i32", E.ne(load(shapes, [r!, E.i32(0)]), rank)));
     b.dim(b.symbol("ranks").id, { buffer: other, index: D.zero }, 0, 0);
-    if (!a.stack) bindTo(b, out.shape[a.axis]!, before(b, "total", shapes, length, (r) => extent(r, a.axis)));
+    if (!a.stack)
+      bindTo(
+        b,
+        out.shape[a.axis]!,
+        before(b, "total", shapes, length, (r) => extent(r, a.axis)),
+      );
     const starts = b.temp("starts", "i32", [length]);
     const offsets = b.temp("offsets", "i32", [length]);
     const upTo = (row: Expr, r: Expr, e: Expr): Expr => E.where(E.lt(r, row), e, E.i32(0));
@@ -243,9 +258,7 @@ export const ListConcat: OpDef<JoinAttrs> = internal<JoinAttrs>(
       return;
     }
     const which = b.temp("which", "i32", [out.shape[a.axis]!]);
-    sumInto(b, which, [length], ([p], [r]) =>
-      E.to("i32", E.le(E.add(load(starts, [r!]), extent(r!, a.axis)), p!)),
-    );
+    sumInto(b, which, [length], ([p], [r]) => E.to("i32", E.le(E.add(load(starts, [r!]), extent(r!, a.axis)), p!)));
     b.map(out, (i) => {
       const row = load<Expr>(which, [i[a.axis]!]);
       const at = i.map((x, k) => (k === a.axis ? E.sub(x, load(starts, [row])) : x));
@@ -322,7 +335,11 @@ export const ListSplit: OpDef<SplitAttrs> = internal<SplitAttrs>(
           const q = by === D.one ? e : E.floordiv(e, ofDim(by));
           return k === 0 ? q : E.floormod(q, ofDim(d));
         });
-      return load(x, [...split(o, x.shape.slice(0, a.axis)), along, ...split(E.floormod(rest, inner), x.shape.slice(a.axis + 1))]);
+      return load(x, [
+        ...split(o, x.shape.slice(0, a.axis)),
+        along,
+        ...split(E.floormod(rest, inner), x.shape.slice(a.axis + 1)),
+      ]);
     });
   },
 );
@@ -359,12 +376,14 @@ export function partsOf(b: GraphBuilder, v: ValueId): readonly ValueId[] {
   if (elements.length === 0) return empty(elementOf(type).dtype);
   const e = new Expander(b);
   const rows = elements.map((x) => rowOf(b, x));
-  const table = rows.map((r) =>
-    e.one(View, [r.row], { type: { dtype: "i32", shape: [D.one, D.int(columns)] } }),
-  );
+  const table = rows.map((r) => e.one(View, [r.row], { type: { dtype: "i32", shape: [D.one, D.int(columns)] } }));
   return [
     e.one(Concat, table, { axis: 0 }),
-    e.one(Concat, rows.map((r) => r.flat), { axis: 0 }),
+    e.one(
+      Concat,
+      rows.map((r) => r.flat),
+      { axis: 0 },
+    ),
   ];
 }
 

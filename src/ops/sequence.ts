@@ -108,8 +108,10 @@ function joined(b: GraphBuilder, list: ValueId, x: ValueType): ValueType {
   const one: ValueType = { kind: "sequence", of: opened(x) };
   const t = b.type(list);
   const none = b.elements(list)?.length === 0;
-  return joinedElements(none ? { kind: "sequence", of: elementType(b, list), elements: "none" } : t, one) ??
-    b.fail("the element's type differs from the sequence's");
+  return (
+    joinedElements(none ? { kind: "sequence", of: elementType(b, list), elements: "none" } : t, one) ??
+    b.fail("the element's type differs from the sequence's")
+  );
 }
 
 const SequenceConstruct = resolved("SequenceConstruct", [11], noAttrs, (b, n) => {
@@ -212,7 +214,12 @@ const ConcatFromSequence = resolved(
 );
 
 /** The body for each element: a Loop, where how many there are is known in the run. given: sequences to walk along, or tensors. */
-function mapped(b: GraphBuilder, g: Graph, given: readonly ValueId[], captures: readonly ValueId[]): readonly ValueId[] {
+function mapped(
+  b: GraphBuilder,
+  g: Graph,
+  given: readonly ValueId[],
+  captures: readonly ValueId[],
+): readonly ValueId[] {
   const isList = (v: ValueId): boolean => b.type(v).kind === "sequence";
   const types = g.outputs.map((o): ValueType => ({ kind: "sequence", of: opened(g.values.get(o)!.type) }));
   const outside = [...given.flatMap((v) => (isList(v) ? listOf(b, v) : [v])), ...captures];

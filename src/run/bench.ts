@@ -118,7 +118,7 @@ async function openTarget(x: Runnable, sets: readonly Tensors[], seed: number): 
     return openBench(x.compiled.program, x.compiled.files, { name: x.name, runs });
   }
   const model = await loadModel(x);
-  const feeds = sets.map(givenOf);
+  const feeds = sets.map((s) => givenOf(s, x.ports));
   type Feed = Parameters<Model["run"]>[0];
   const { runSync } = model;
   const run = runSync ? (f: Feed) => runSync(f, { seed }) : (f: Feed) => model.run(f, { seed });

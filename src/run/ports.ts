@@ -1,7 +1,8 @@
 // A model's inputs and outputs as tensors: their types, and whether given tensors fit them.
-import { must } from "../base/assert.ts";
+import { InternalError, must } from "../base/assert.ts";
 import type { SymbolId } from "../base/brand.ts";
-import { type Code, type Diagnostic, diagnostic, UserError } from "../base/diagnostics.ts";
+import { type Code, type Diagnostic, diagnostic } from "../base/diagnostics.ts";
+import type { ListPorts } from "../ir/artifact.ts";
 import type { Dim, Sym } from "../ir/dim.ts";
 import * as D from "../ir/dim.ts";
 import type { Graph } from "../ir/graph.ts";
@@ -13,6 +14,8 @@ export type Ports = {
   readonly outputs: readonly Port[];
   /** Those that the inputs' shapes bind. */
   readonly symbols: readonly Sym[];
+  /** Which of them are together a sequence or optional. */
+  readonly lists: ListPorts;
 };
 /** Tensors by the names of a model's inputs or outputs. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -21,19 +24,19 @@ export function tensorIn(t: Tensors, name: string): Tensor | undefined {
   return Object.hasOwn(t, name) ? t[name] : undefined;
 }
 
-/** Throws a UserError E304 when an input or output is no tensor. */
-export function portsOf(g: Graph): Ports {
-  const problems: Diagnostic[] = [];
-  const ports = (ids: Graph["inputs"]): Port[] =>
-    ids.flatMap((id) => {
-      const { name, type } = must(g.values.get(id), `value ${id}`);
-      if (type.kind === "tensor") return [{ name, ...type.tensor }];
-      problems.push(diagnostic("E304", `"${name}" is a ${type.kind}, which artifacts do not take or return yet`));
-      return [];
-    });
-  const [inputs, outputs] = [ports(g.inputs), ports(g.outputs)];
-  if (problems.length > 0) throw new UserError(problems);
-  return { inputs, outputs, symbols: g.symbols.filter((s) => s.def === null) };
+/** Of an imported graph, with what its sequences and optionals are. */
+export function portsOf(g: Graph, lists: ListPorts = { inputs: [], outputs: [] }): Ports {
+  const port = (id: Graph["inputs"][number]): Port => {
+    const { name, type } = must(g.values.get(id), `value ${id}`);
+    if (type.kind !== "tensor") throw new InternalError(`"${name}" is a ${type.kind}`);
+    return { name, ...type.tensor };
+  };
+  return {
+    inputs: g.inputs.map(port),
+    outputs: g.outputs.map(port),
+    symbols: g.symbols.filter((s) => s.def === null),
+    lists,
+  };
 }
 
 /** NumPy's name of an element type (those of the package ml_dtypes where NumPy has none). */

@@ -1,9 +1,12 @@
 // Inputs made up from a seed: the same on every machine.
+
 import { must } from "../base/assert.ts";
 import type { SymbolId } from "../base/brand.ts";
+import type { ListPort } from "../ir/artifact.ts";
 import type { Sym } from "../ir/dim.ts";
 import { countOf, type DType, elementBytes, intBits, is64, isFloat, type Tensor, typedView } from "../ir/types.ts";
 import { modestBits } from "./floats.ts";
+import { packList } from "./lists.ts";
 import { evaluateShape, type Port, type Ports, type Tensors } from "./ports.ts";
 
 /** The generator sfc32 of Chris Doty-Humphrey's PractRand: u32s. */
@@ -41,11 +44,19 @@ export function representatives(ports: Ports): Map<SymbolId, number> {
  */
 export function randomInputs(ports: Ports, seed: number): Tensors {
   const values = representatives(ports);
-  return Object.fromEntries(
+  const tensors = Object.fromEntries(
     ports.inputs.map((p, i) => [
       p.name,
       randomTensor(p, must(evaluateShape(p.shape, values), `dims of ${p.name}`), generator(seed, i + 1)),
     ]),
+  );
+  return Object.assign(tensors, ...ports.lists.inputs.map((l, i) => packList(l, randomList(l, seed, i))));
+}
+/** Two tensors; an optional one holds one. A dim that is not known is 3, a rank 1. */
+function randomList(l: ListPort, seed: number, k: number): readonly Tensor[] {
+  const dims = (l.dims ?? [null]).map((d) => d ?? 3);
+  return Array.from({ length: l.kind === "optional" ? 1 : 2 }, (_, j) =>
+    randomTensor({ name: l.name, dtype: l.dtype, shape: [] }, dims, generator(seed, 1000 + 2 * k + j)),
   );
 }
 

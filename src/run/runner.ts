@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Model } from "../../runtime/linear.ts";
-import type { Given, TypedArray } from "../../runtime/ports.ts";
+import type { ListValue } from "../../runtime/lists.ts";
+import type { Given, TypedArray, Value } from "../../runtime/ports.ts";
 import { runC } from "../../targets/c/harness.ts";
 import { nodeGpu } from "../../targets/wgsl/node.ts";
 import { must } from "../base/assert.ts";
@@ -12,7 +13,8 @@ import { aligned } from "../base/bytes.ts";
 import { userError } from "../base/diagnostics.ts";
 import type { CompiledTarget } from "../compile.ts";
 import type { OutputFile } from "../ir/artifact.ts";
-import { type Tensor, typedView } from "../ir/types.ts";
+import { type DType, type Tensor, typedView } from "../ir/types.ts";
+import { packList, portNames, unpackList } from "./lists.ts";
 import { type Ports, type Tensors, tensorIn } from "./ports.ts";
 
 /** What can be run: a target's files, made under this name. */
@@ -31,7 +33,7 @@ export async function runOnce(x: Runnable, inputs: Tensors, seed: number): Promi
   if (x.target === "c") return runC(x.compiled.program, x.compiled.files, { name: x.name, inputs, seed });
   const model = await loadModel(x);
   try {
-    return tensorsOf(await refusals(() => model.run(givenOf(inputs), { seed })), x.ports);
+    return tensorsOf(await refusals(() => model.run(givenOf(inputs, x.ports), { seed })), x.ports);
   } finally {
     model.dispose();
   }
@@ -65,20 +67,38 @@ export function theGpu(): Promise<GPU> {
   return gpu;
 }
 
-/** Inputs as a loader takes them. */
-export function givenOf(inputs: Tensors): Record<string, Given> {
-  const entries = Object.entries(inputs);
-  return Object.fromEntries(
-    entries.map(([name, t]) => [name, { data: typedView(t.dtype, aligned(t.bytes, 8)) as TypedArray, dims: t.dims }]),
-  );
+/** Inputs as a loader takes them: of a sequence or optional the tensors in it, unless its ports are not all given. */
+export function givenOf(inputs: Tensors, ports: Ports): Record<string, Given> {
+  const given = (t: Tensor): Given => ({
+    data: typedView(t.dtype, aligned(t.bytes, 8)) as TypedArray,
+    dims: t.dims,
+  });
+  const lists = ports.lists.inputs.filter((l) => portNames(l).every((name) => tensorIn(inputs, name)));
+  const parts = new Set(lists.flatMap(portNames));
+  const plain = Object.entries(inputs).flatMap(([name, t]) => (parts.has(name) ? [] : [[name, given(t)] as const]));
+  const whole = lists.map((l) => {
+    const elements = unpackList(l, inputs)?.map(given) ?? null;
+    return [l.name, (l.kind === "optional" ? (elements?.[0] ?? null) : elements) as unknown as Given] as const;
+  });
+  return Object.fromEntries([...plain, ...whole]);
 }
-function tensorsOf(outputs: Awaited<ReturnType<Model["run"]>>, ports: Ports): Tensors {
-  return Object.fromEntries(
-    ports.outputs.map(({ name, dtype }) => {
-      const { data, dims } = must(outputs[name], `output ${name}`);
-      return [name, { dtype, dims, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }];
-    }),
+/** Outputs of a loader as the tensors of the program. */
+export function tensorsOf(outputs: Awaited<ReturnType<Model["run"]>>, ports: Ports): Tensors {
+  const tensor = ({ data, dims }: Value, dtype: DType): Tensor => ({
+    dtype,
+    dims,
+    bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  });
+  const parts = new Set(ports.lists.outputs.flatMap(portNames));
+  const plain = ports.outputs.flatMap(({ name, dtype }) =>
+    parts.has(name) ? [] : [[name, tensor(must(outputs[name], `output ${name}`), dtype)] as const],
   );
+  const lists = ports.lists.outputs.map((l) => {
+    const value = outputs[l.name] as unknown as ListValue;
+    const elements = value === null || Array.isArray(value) ? (value as readonly Value[] | null) : [value as Value];
+    return packList(l, elements?.map((v) => tensor(v, l.dtype)) ?? null);
+  });
+  return Object.assign(Object.fromEntries(plain), ...lists) as Tensors;
 }
 
 /** A loader refuses inputs with a plain Error; other classes (of WebAssembly's traps, of JavaScript's own) are bugs. */

@@ -92,7 +92,13 @@ export async function prepare(
   const compileOptions: CompileOptions = { ...present, name: source.name, dims: source.dims };
   const before = performance.now();
   const front = frontEnd(source.bytes, compileOptions);
-  return { source, front, ports: portsOf(front.graph), frontMs: performance.now() - before, options: compileOptions };
+  return {
+    source,
+    front,
+    ports: portsOf(front.graph, front.lists),
+    frontMs: performance.now() - before,
+    options: compileOptions,
+  };
 }
 
 /** Throws a UserError E501 for a target that does not exist, or none. */

@@ -99,7 +99,7 @@ function printSource(
   p: Program,
   options: EmitOptions,
 ): { source: string; header: string; weights: Uint8Array; embedded: number; parallel: boolean } {
-  const api = interfaceOf(p, options.name, options.labels);
+  const api = interfaceOf(p, options.name, options);
   const weights = weightsBlob(p);
   const embed = options.weights === "embed" && weights.length > 0;
   const hasInit = p.init.length > 0;

@@ -1,6 +1,7 @@
 // What callers of a compiled model see: the members of NAME_in and NAME_out, and NAME.h.
 import { must } from "../../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../../src/base/brand.ts";
+import type { ListPort, ListPorts } from "../../src/ir/artifact.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Labels } from "../../src/ir/opdef.ts";
 import type { Program } from "../../src/ir/program.ts";
@@ -22,6 +23,8 @@ export type Field = {
   readonly dynamic: boolean;
   readonly type: string;
   readonly labels: Labels | null;
+  /** What it is of a sequence or optional. */
+  readonly note: string | null;
 };
 export type Interface = {
   /** The prefix of functions and types, and of macros. */
@@ -46,9 +49,28 @@ function symbols(b: Buffer): Set<SymbolId> {
   return found;
 }
 
-export function interfaceOf(p: Program, name: string, labels?: EmitOptions["labels"]): Interface {
+/** What the ports of a sequence or optional hold. */
+function listNotes(lists: readonly ListPort[]): ReadonlyMap<string, string> {
+  return new Map(
+    lists.flatMap(({ name, kind }): [string, string][] => [
+      [`${name}.present`, `whether the ${kind} is there`],
+      [
+        `${name}.shapes`,
+        `a row per element of the ${kind}: its rank, its dims, then ones${kind === "optional" ? "; no row: none" : ""}`,
+      ],
+      [name, `the elements of the ${kind}, one after another`],
+    ]),
+  );
+}
+
+export function interfaceOf(
+  p: Program,
+  name: string,
+  { labels, lists }: Pick<EmitOptions, "labels" | "lists"> = {},
+): Interface {
   const bound = new Set(p.bindings.map((b) => b.id));
-  const fields = (ports: Program["inputs"], taken: readonly string[]): Field[] => {
+  const fields = (ports: Program["inputs"], of: readonly ListPort[], taken: readonly string[]): Field[] => {
+    const notes = listNotes(of);
     const names = new Names(taken);
     return ports.map(({ name: port, buffer: id }) => {
       const buffer = must(p.buffers.get(id), `buffer of ${port}`);
@@ -62,6 +84,7 @@ export function interfaceOf(p: Program, name: string, labels?: EmitOptions["labe
         dynamic: [...syms].some((s) => !bound.has(s)),
         type: elementType(buffer.dtype),
         labels: (ports === p.outputs && labels?.get(port)) || null,
+        note: notes.get(port) ?? null,
       };
     });
   };
@@ -70,8 +93,8 @@ export function interfaceOf(p: Program, name: string, labels?: EmitOptions["labe
   return {
     name: id,
     upper: id.toUpperCase(),
-    inputs: fields(p.inputs, []),
-    outputs: fields(p.outputs, ["arena_needed"]),
+    inputs: fields(p.inputs, lists?.inputs ?? [], []),
+    outputs: fields(p.outputs, lists?.outputs ?? [], ["arena_needed"]),
     bound,
     weights: known(p.plan.sizes.weights, "the weights"),
     prepared: known(p.plan.sizes.prepared, "the prepared buffers"),
@@ -89,7 +112,7 @@ const dtypeNote: Readonly<Partial<Record<DType, string>>> = { bool: "0 or 1" };
 
 function describe(f: Field): string {
   const shape = f.buffer.shape.map((d) => quoted(d.key).slice(1, -1)).join(", ");
-  const note = dtypeNote[f.buffer.dtype];
+  const note = f.note === null ? dtypeNote[f.buffer.dtype] : quoted(f.note).slice(1, -1);
   return `${quoted(f.port)}: ${f.buffer.dtype}[${shape}]${note ? `, ${note}` : ""}`;
 }
 

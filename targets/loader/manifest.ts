@@ -1,8 +1,9 @@
 // The manifest of an artifact: what its loader, and its users, know of the program.
 
-import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
+import type { ListInfo, Lists, Manifest, PortInfo } from "../../runtime/manifest.ts";
 import { must } from "../../src/base/assert.ts";
 import type { SymbolId } from "../../src/base/brand.ts";
+import type { ListPort, ListPorts } from "../../src/ir/artifact.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import type { Program } from "../../src/ir/program.ts";
@@ -42,6 +43,18 @@ export function onnxType(d: DType): string {
 /** A dim as its users read it: a number, or text over symbols, whose names stand as they are. */
 export function dimInfo(d: Dim): number | string {
   return d.kind === "int" ? d.value : d.kind === "sym" ? d.id : d.key;
+}
+
+/** The sequences and optionals among a program's ports; null when there are none. */
+export function listsOf(lists: ListPorts | undefined): Lists | null {
+  if (!lists || lists.inputs.length + lists.outputs.length === 0) return null;
+  const info = ({ name, kind, dtype, dims }: ListPort): ListInfo => ({
+    name,
+    kind,
+    type: onnxType(dtype),
+    dims: dims && dims.map((d) => d ?? "?"),
+  });
+  return { inputs: lists.inputs.map(info), outputs: lists.outputs.map(info) };
 }
 
 /** The manifest of a program whose weights are where `weights` says. labels: as in EmitOptions. */

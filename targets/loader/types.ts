@@ -1,5 +1,5 @@
 // The .d.ts of an artifact: its inputs and outputs by their literal names, types and known dims.
-import type { Manifest, PortInfo } from "../../runtime/manifest.ts";
+import type { ListInfo, Lists, Manifest, PortInfo } from "../../runtime/manifest.ts";
 
 /** The typed array that holds an element type: 16-bit floats are bit patterns, bool and narrow floats one byte each. */
 function arrayOf(type: string): string {
@@ -35,9 +35,12 @@ const text = (x: number | string): string => JSON.stringify(x);
 function dimsType(port: PortInfo): string {
   return `readonly [${port.dims.map((d) => (typeof d === "number" ? d : "number")).join(", ")}]`;
 }
-function inputType(port: PortInfo): string {
+function dataType(port: PortInfo): string {
   const plain = port.type === "bool" ? "boolean | number" : port.type.endsWith("64") ? "bigint | number" : "number";
-  const data = `${arrayOf(port.type)} | readonly (${plain})[]`;
+  return `${arrayOf(port.type)} | readonly (${plain})[]`;
+}
+function inputType(port: PortInfo): string {
+  const data = dataType(port);
   return `${data} | { readonly data: ${data}; readonly dims?: ${dimsType(port)} }`;
 }
 function infoType({ name, type, dims, labels }: PortInfo): string {
@@ -63,20 +66,60 @@ function gpuOptions(source: string): string {
 `;
 }
 
+/** A port as a caller sees it: a tensor, or a sequence or optional in the place of the tensors that it is made of. */
+type Face = { readonly port: PortInfo; readonly list: ListInfo | null };
+function faces(ports: readonly PortInfo[], lists: readonly ListInfo[]): readonly Face[] {
+  return ports.flatMap((port): Face[] => {
+    const list = lists.find((l) => [l.name, `${l.name}.shapes`, `${l.name}.present`].includes(port.name));
+    if (!list) return [{ port, list: null }];
+    const whole = { name: list.name, type: `${list.kind}(${list.type})`, dims: list.dims ?? [] };
+    return port.name === list.name ? [{ port: whole, list }] : [];
+  });
+}
+/** The type of a list whose elements have this one. */
+function listType(list: ListInfo, element: string, absent: string): string {
+  if (list.kind === "optional") return `(${element}) | ${absent}`;
+  return `readonly (${element})[]${list.kind === "sequence" ? "" : ` | ${absent}`}`;
+}
+const elementPort = (l: ListInfo): PortInfo => ({ name: l.name, type: l.type, dims: l.dims ?? [] });
+const elementDims = (l: ListInfo): string => (l.dims ? dimsType(elementPort(l)) : "readonly number[]");
+function givenType({ port, list }: Face): string {
+  if (!list) return inputType(port);
+  const data = dataType(elementPort(list));
+  return listType(
+    list,
+    `${data} | { readonly data: ${data}; readonly dims?: ${elementDims(list)} }`,
+    "null | undefined",
+  );
+}
+function resultType({ port, list }: Face): string {
+  const of = (type: string, dims: string): string =>
+    `{ readonly data: ${arrayOf(type)}; readonly dims: ${dims}; readonly type: ${text(type)} }`;
+  return list ? listType(list, of(list.type, elementDims(list)), "null") : of(port.type, dimsType(port));
+}
+
 /** The declarations of an artifact. `kind` is the module's: only WebAssembly and WGSL can be given as files, and WGSL has no runSync. */
-export function declarations(m: Manifest, kind: "js" | "wasm" | "wgsl"): string {
-  const fields = (ports: readonly PortInfo[], type: (p: PortInfo) => string, optional = ""): string =>
-    ports.map((p) => `${comment(p)}\n  readonly ${text(p.name)}${optional}: ${type(p)};\n`).join("");
+export function declarations(m: Manifest, kind: "js" | "wasm" | "wgsl", lists: Lists | null = null): string {
+  const [inputs, outputs] = [faces(m.inputs, lists?.inputs ?? []), faces(m.outputs, lists?.outputs ?? [])];
+  const fields = (ports: readonly Face[], type: (f: Face) => string, optional: (f: Face) => boolean): string =>
+    ports
+      .map((f) => `${comment(f.port)}\n  readonly ${text(f.port.name)}${optional(f) ? "?" : ""}: ${type(f)};\n`)
+      .join("");
+  const mayBeAbsent = ({ list }: Face): boolean => list !== null && list.kind !== "sequence";
   const source = "BufferSource | URL | string | Response | Promise<Response>";
   return `/** The inputs of ${text(m.name)} by name. Without dims they are the static ones, or follow from the length. */
 export interface Inputs {
-${fields(m.inputs, inputType)}}
+${fields(inputs, givenType, mayBeAbsent)}}
 export interface Outputs {
-${fields(m.outputs, (p) => `{ readonly data: ${arrayOf(p.type)}; readonly dims: ${dimsType(p)}; readonly type: ${text(p.type)} }`)}}
+${fields(outputs, resultType, () => false)}}
 export interface RunOptions {
   /** Arrays that receive outputs. */
   readonly out?: {
-${fields(m.outputs, (p) => arrayOf(p.type), "?").replace(/^ {2}/gm, "    ")}  };
+${fields(
+  outputs.filter((f) => !f.list),
+  (f) => arrayOf(f.port.type),
+  () => true,
+).replace(/^ {2}/gm, "    ")}  };
   /** Seed of random operators (default 0): one seed, one result. */
   readonly seed?: number;
 ${kind === "wgsl" ? "" : "  /** Outputs are views of the model's memory, good until the next run. */\n  readonly view?: boolean;\n"}}
@@ -84,8 +127,8 @@ ${kind === "wgsl" ? "" : "  /** Outputs are views of the model's memory, good un
 export interface LoadOptions {
 ${kind === "wgsl" ? gpuOptions(source) : kind === "wasm" ? `  readonly wasm?: ${source} | WebAssembly.Module;\n` : ""}${m.weights === "file" ? `  readonly weights?: ${source};\n` : ""}}
 export interface Model {
-  readonly inputs: readonly [${m.inputs.map(infoType).join(", ")}];
-  readonly outputs: readonly [${m.outputs.map(infoType).join(", ")}];
+  readonly inputs: readonly [${inputs.map((f) => infoType(f.port)).join(", ")}];
+  readonly outputs: readonly [${outputs.map((f) => infoType(f.port)).join(", ")}];
   run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
 ${kind === "wgsl" ? "" : "  runSync(inputs: Inputs, options?: RunOptions): Outputs;\n"}  dispose(): void;
 }

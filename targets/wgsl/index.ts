@@ -2,8 +2,8 @@
 import type { OutputFile } from "../../src/ir/artifact.ts";
 import type { Program } from "../../src/ir/program.ts";
 import type { EmitOptions, Emitted, Target } from "../../src/ir/target.ts";
-import { literal, loaderText } from "../loader/index.ts";
-import { manifestOf } from "../loader/manifest.ts";
+import { exported, literal, loaderText } from "../loader/index.ts";
+import { listsOf, manifestOf } from "../loader/manifest.ts";
 import { declarations } from "../loader/types.ts";
 import { wgslInfo } from "./info.ts";
 import { planProgram } from "./plan.ts";
@@ -14,17 +14,20 @@ async function emit(p: Program, options: EmitOptions): Promise<Emitted> {
   const { name } = options;
   const place = p.constants.size === 0 ? "module" : options.weights === "file" ? "file" : "text";
   const manifest = manifestOf(p, name, place, options.labels);
+  const lists = listsOf(options.lists);
   const { plan, wgsl } = planProgram(p, manifest);
   const weights = place === "module" ? null : wordWeights(p);
   const text = place === "text" ? Buffer.from(weights!).toString("base64") : "";
   const url = (suffix: string): string => `() => new URL(${literal(`./${name}${suffix}`)}, import.meta.url)`;
   const loader = `// Made by Ingot.
 const link = ${loaderText("webgpu", "link")};
-export const load = link({
+${exported(
+  `link({
   plan: ${url(".plan.json")},
   wgsl: ${url(".wgsl")},
-${place === "file" ? `  weights: ${url(".weights")},\n` : ""}${place === "text" ? `  text: "${text}",\n` : ""}});
-`;
+${place === "file" ? `  weights: ${url(".weights")},\n` : ""}${place === "text" ? `  text: "${text}",\n` : ""}})`,
+  lists,
+)}`;
   const encoder = new TextEncoder();
   const file = (
     suffix: string,
@@ -40,7 +43,7 @@ ${place === "file" ? `  weights: ${url(".weights")},\n` : ""}${place === "text" 
   return {
     files: [
       file(".mjs", "loader", loader, text.length),
-      file(".d.ts", "types", declarations(manifest, "wgsl")),
+      file(".d.ts", "types", declarations(manifest, "wgsl", lists)),
       file(".wgsl", "code", wgsl),
       file(".plan.json", "plan", `${JSON.stringify(plan)}\n`),
       ...(place === "file" ? [file(".weights", "weights", weights!)] : []),

@@ -17,6 +17,7 @@ const ports = (inputs: Port[], outputs: Port[] = []): Ports => ({
   inputs,
   outputs,
   symbols: [{ id: "N" as SymbolId, min: 1, max: 8, def: null }],
+  lists: { inputs: [], outputs: [] },
 });
 const f = (...v: number[]) => tensorOf("f32", [v.length], v);
 const codes = (run: () => unknown): string[] => {

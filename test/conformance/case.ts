@@ -7,8 +7,10 @@ import { isFloat, type Tensor } from "../../src/ir/types.ts";
 import { readModel } from "../../src/onnx/proto.ts";
 import type { ModelProto } from "../../src/onnx/schema.ts";
 import { type OnnxValue, writeTensor } from "../../src/onnx/tensors.ts";
+import type { DimBounds } from "../../src/onnx/value-types.ts";
 import { writeModel } from "../../src/onnx/write.ts";
 import { compare } from "../../src/run/compare.ts";
+import { type ListValue, packList, unpackList } from "../../src/run/lists.ts";
 import { type Ports, portsOf, type Tensors } from "../../src/run/ports.ts";
 import { type Case, readCase } from "../ops/suite.ts";
 import { exclusion } from "./exclusions.ts";
@@ -75,12 +77,17 @@ export class Compiler {
   async #attempt(target: string, name: string, baked: boolean): Promise<Ready> {
     const front = this.#front(baked);
     if (front instanceof UserError) throw front;
-    const ports = portsOf(front.graph);
+    const ports = portsOf(front.graph, front.lists);
     const compiled = await compileTarget(front, target, { name });
     const constants = baked ? this.#constants() : new Map();
     const runs = this.#test.sets.map(({ inputs }) =>
-      Object.fromEntries(
-        [...inputs].flatMap(([k, v]) => (v.kind === "tensor" && !constants.has(k) ? [[k, v.tensor]] : [])),
+      Object.assign(
+        {},
+        ...[...inputs].map(([k, v]): Tensors => {
+          if (constants.has(k)) return {};
+          const list = ports.lists.inputs.find((l) => l.name === k);
+          return list ? packList(list, listValue(v)) : { [k]: tensorOf(v) };
+        }),
       ),
     );
     return { compiled, ports, baked, runs };
@@ -89,7 +96,7 @@ export class Compiler {
     let front = this.#fronts.get(baked);
     if (!front) {
       try {
-        front = frontEnd(baked ? this.#bake() : this.#test.bytes, { name: "m" });
+        front = frontEnd(baked ? this.#bake() : this.#test.bytes, { name: "m", dims: zeroDims(this.#test) });
       } catch (e) {
         if (!(e instanceof UserError)) throw e;
         front = e;
@@ -117,24 +124,55 @@ export class Compiler {
     });
   }
 }
+/** Bounds of the dims that are 0 in a test, which a dim is not unless its user says so. */
+function zeroDims({ model, sets }: Loaded): ReadonlyMap<string, DimBounds> {
+  return new Map(
+    model.graph!.input.flatMap((i) =>
+      (i.type?.tensor?.shape?.dim ?? []).flatMap((d, axis): [string, DimBounds][] => {
+        const given = sets.map((s) => s.inputs.get(i.name));
+        const zero = given.some((v) => v?.kind === "tensor" && v.tensor.dims[axis] === 0);
+        return zero && d.param !== "" ? [[d.param, { min: 0, max: 1024 }]] : [];
+      }),
+    ),
+  );
+}
 function isSmall(t: Tensor): boolean {
   const n = t.dims.reduce((a, b) => a * b, 1);
   return isFloat(t.dtype) ? t.dims.length <= 1 && n <= 16 : n <= 64;
 }
 
+function tensorOf(v: OnnxValue): Tensor {
+  if (v.kind !== "tensor") throw new Error(`a ${v.kind} where a tensor belongs`);
+  return v.tensor;
+}
+/** The tensors in a sequence or optional; null: an optional that is empty. */
+function listValue(v: OnnxValue): ListValue {
+  if (v.kind === "sequence") return v.elements.map(tensorOf);
+  if (v.kind !== "optional") return [tensorOf(v)];
+  return v.value === null ? null : listValue(v.value);
+}
+
 /** Compares what the runs of a test gave with what it expects. */
 export function judge(test: Loaded, ready: Ready, results: readonly Tensors[]): Result {
   const { rtol, atol } = test.info;
-  const ports = ready.ports.outputs;
+  const names = test.model.graph!.output.map((o) => o.name);
   for (const [k, { outputs }] of test.sets.entries()) {
-    if (ports.length !== outputs.length)
-      return { status: "failed", reason: `${ports.length} outputs instead of ${outputs.length}` };
+    if (names.length !== outputs.length)
+      return { status: "failed", reason: `${names.length} outputs instead of ${outputs.length}` };
     for (const [i, want] of outputs.entries()) {
-      if (want.kind !== "tensor") return { status: "failed", reason: `output ${i} is no tensor but a ${want.kind}` };
-      const got = results[k]?.[ports[i]!.name];
-      if (!got) return { status: "failed", reason: `output ${i} is missing` };
-      const c = compare(got, want.tensor, { rtol, atol, elementwise: true });
-      if (!c.pass) return { status: "failed", reason: `output ${i}: ${c.reason}` };
+      const found = results[k] ?? {};
+      const list = ready.ports.lists.outputs.find((l) => l.name === names[i]);
+      const got = list ? unpackList(list, found) : found[names[i]!] ? [found[names[i]!]!] : null;
+      const expected = want.kind === "tensor" ? [want.tensor] : listValue(want);
+      if (got?.length !== expected?.length)
+        return {
+          status: "failed",
+          reason: `output ${i}: ${got?.length ?? "no"} tensors instead of ${expected?.length ?? "none"}`,
+        };
+      for (const [j, t] of (expected ?? []).entries()) {
+        const c = compare(got![j]!, t, { rtol, atol, elementwise: true });
+        if (!c.pass) return { status: "failed", reason: `output ${i}${list ? `, element ${j}` : ""}: ${c.reason}` };
+      }
     }
   }
   return { status: "passed", baked: ready.baked };

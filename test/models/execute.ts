@@ -9,7 +9,7 @@ import { readModel } from "../../src/onnx/proto.ts";
 import type { DimBounds } from "../../src/onnx/value-types.ts";
 import { InputSymbols } from "../../src/onnx/value-types.ts";
 import type { Tensors } from "../../src/run/ports.ts";
-import { givenOf, loadModel, type Runnable } from "../../src/run/runner.ts";
+import { givenOf, loadModel, type Runnable, tensorsOf } from "../../src/run/runner.ts";
 import { benchC, runCases } from "../../targets/c/harness.ts";
 
 /** The outputs of each run, and the time of the first one in ms. */
@@ -59,14 +59,12 @@ export async function execute(x: Runnable, runs: readonly Tensors[], timeMs: num
   try {
     const outputs: Tensors[] = [];
     for (const inputs of runs) {
-      const got = await model.run(givenOf(inputs));
-      const tensors = x.ports.outputs.map(({ name, dtype }): [string, Tensor] => {
-        const { data, dims } = must(got[name], `output ${name}`);
-        return [name, { dtype, dims, bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }];
-      });
-      outputs.push(Object.fromEntries(tensors));
+      outputs.push(tensorsOf(await model.run(givenOf(inputs, x.ports)), x.ports));
     }
-    return { outputs, medianMs: timeMs === null ? null : await median(() => model.run(givenOf(runs[0]!)), timeMs) };
+    return {
+      outputs,
+      medianMs: timeMs === null ? null : await median(() => model.run(givenOf(runs[0]!, x.ports)), timeMs),
+    };
   } finally {
     model.dispose();
   }

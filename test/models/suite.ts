@@ -114,7 +114,7 @@ export async function check(
       const started = performance.now();
       const compiled = await compileTarget(front, target, options);
       known = { compileMs: frontMs + performance.now() - started, codeBytes: codeBytes(compiled.files) };
-      const runnable = { target, name: options.name, compiled, ports: portsOf(front.graph) };
+      const runnable = { target, name: options.name, compiled, ports: portsOf(front.graph, front.lists) };
       const inputs = files.runs.map((r) => r.inputs);
       const { outputs, medianMs } = await execute(runnable, inputs, timeMs);
       report(target, { ...known, medianMs, ...judge(name, runnable.ports.outputs, outputs, files) });
