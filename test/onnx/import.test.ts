@@ -126,14 +126,21 @@ test("an unknown dim in the options is E301 with the known ones; impossible boun
   }
 });
 
-test("inputs and initializers may be outputs; sequences and optionals have types", () => {
+test("inputs and initializers may be outputs; sequences and optionals are tables of shapes, and their elements", () => {
   const { graph } = importSpec({
     inputs: { x: ["f32", ["N"]], s: { sequence: ["i64", ["K", 2]] }, o: { optional: ["f32", [1]] } },
     outputs: ["x", "s", "o", "w"],
     nodes: [],
     initializers: { w: i64(1) },
   });
-  expect(ports(graph, "outputs")).toEqual(["x: f32[N]", "s: sequence(i64[K, 2])", "o: optional(f32[1])", "w: i64[1]"]);
+  expect(ports(graph, "outputs")).toEqual([
+    "x: f32[N]",
+    "s.shapes: i32[s:length, 9]",
+    "s: i64[s:elements]",
+    "o.shapes: i32[o:length, 9]",
+    "o: f32[o:elements]",
+    "w: i64[1]",
+  ]);
 });
 
 test("absent inputs and outputs are null", () => {
@@ -162,7 +169,7 @@ test("every problem of a model is reported at once, at its node, without follow-
         ],
         {
           opsets: { "": 17 },
-          inputs: { x: ["f32", ["N", 3]], t: { sequence: ["f32", null] } },
+          inputs: { x: ["f32", ["N", 3]], t: ["f32", null] },
           initializers: { w5: f32([5], [1, 2, 3, 4, 5]) },
         },
       ),
