@@ -343,6 +343,7 @@ function shareKernels(
   shares: (a: BufferId, b: BufferId) => boolean,
   finish: (k: Kernel) => Kernel,
 ): { kernels: Kernel[]; actions: Action<Call>[] } {
+  const names = new Names();
   const byText = new Map<string, number>();
   const out: Kernel[] = [];
   const share = (call: Call): Call => {
@@ -353,8 +354,8 @@ function shareKernels(
         if (i < j && a !== b && shares(a, b)) overlap.push([i, j]);
       }),
     );
-    const canonical = canonicalKernel({ ...k, mayOverlap: overlap });
-    const text = textOf({ ...canonical, name: "" });
+    const canonical = canonicalKernel({ ...k, mayOverlap: overlap }, names);
+    const text = names.of({ ...canonical, name: "" });
     let n = byText.get(text);
     if (n === undefined) {
       n = out.length;
@@ -379,20 +380,30 @@ function shareKernels(
   const walked = walk(actions);
   return { kernels: out, actions: walked };
 }
-/** Text that is equal for what is equal. */
-function textOf(x: unknown): string {
-  return JSON.stringify(x, (_key, v: unknown) =>
-    typeof v === "bigint"
-      ? `${v}n`
-      : Object.is(v, -0)
-        ? "-0"
-        : typeof v === "number" && !Number.isFinite(v)
-          ? String(v)
-          : v,
-  );
+/** Names that are equal for what is equal. An object that occurs often, as shared subexpressions do, is looked at once. */
+class Names {
+  private readonly byContent = new Map<string, string>();
+  private readonly byIdentity = new WeakMap<object, string>();
+  of(x: unknown): string {
+    if (typeof x === "string") return JSON.stringify(x);
+    if (typeof x === "bigint") return `${x}n`;
+    if (typeof x !== "object" || x === null) return Object.is(x, -0) ? "-0" : String(x);
+    const old = this.byIdentity.get(x);
+    if (old !== undefined) return old;
+    const content = Array.isArray(x)
+      ? `[${x.map((e) => this.of(e)).join()}]`
+      : `{${Object.entries(x)
+          .filter(([, e]) => e !== undefined)
+          .map(([k, e]) => `${k}:${this.of(e)}`)
+          .join()}}`;
+    let name = this.byContent.get(content);
+    if (name === undefined) this.byContent.set(content, (name = `#${this.byContent.size}`));
+    this.byIdentity.set(x, name);
+    return name;
+  }
 }
 /** Buffers numbered in the order in which they occur; without the variants that are equal to the body. */
-function canonicalKernel(k: Kernel): Kernel {
+function canonicalKernel(k: Kernel, names: Names): Kernel {
   const ids = new Map<BufferId, BufferId>();
   const params = k.params.map((p, i) => {
     ids.set(p.id, i as BufferId);
@@ -400,10 +411,10 @@ function canonicalKernel(k: Kernel): Kernel {
   });
   const main = canonicalBody(k.body, ids, params.length);
   const { variants = [], ...rest } = k;
-  const own = textOf(main.body);
+  const own = names.of(main.body);
   let next = main.next;
   const different = variants.flatMap(({ lanes, body }) => {
-    if (textOf(canonicalBody(body, ids, params.length).body) === own) return [];
+    if (names.of(canonicalBody(body, ids, params.length).body) === own) return [];
     // The ids of all of a kernel's buffers differ.
     const canonical = canonicalBody(body, ids, next);
     next = canonical.next;

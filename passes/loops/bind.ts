@@ -5,7 +5,7 @@ import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import { type LoopExpr, lanesOf, type Stmt, seq } from "../../src/ir/loops.ts";
 import { children, exprsOf, visitExpr, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
-import { loads, Numbering, risksLoad } from "./numbering.ts";
+import { loads, Numbering, risksLoad, within } from "./numbering.ts";
 
 /** mayAlias: whether a store to one buffer may change a load from another. */
 export type BindCtx = {
@@ -18,10 +18,15 @@ export function bind(body: Stmt, ctx: BindCtx): Stmt {
   return new Binder(ctx).stmt(body);
 }
 
+type Use = { readonly at: number; readonly expr: LoopExpr; count: number; certain: boolean };
+/** Takes note of an expression, certain to be evaluated or not; whether it has been noted before. */
+type Note = (e: LoopExpr, certain: boolean) => boolean;
+
 class Binder {
   private readonly ctx: BindCtx;
   private readonly numbers = new Numbering();
   private next = 0;
+  private readonly registers = new WeakMap<LoopExpr, boolean>();
   constructor(ctx: BindCtx) {
     this.ctx = ctx;
   }
@@ -32,6 +37,7 @@ class Binder {
       case "for":
         return this.hoist({ ...s, body: this.stmt(s.body) });
       case "let":
+        return this.bound(s.value, { ...s, body: this.stmt(s.body) });
       case "while":
       case "alloc":
         return { ...s, body: this.stmt(s.body) };
@@ -62,18 +68,57 @@ class Binder {
         return true;
     }
   }
+  /** Whether it reads a register. */
   private register(e: LoopExpr): boolean {
-    let found = false;
-    visitExpr(e, (x) => {
-      if (x.kind === "load" && this.ctx.isRegister(x.buffer)) found = true;
+    return within(this.registers, e, (x) => x.kind === "load" && this.ctx.isRegister(x.buffer));
+  }
+
+  /** Notes the subexpressions of e that are worth a local, down to those that are noted for the second time. */
+  private visit(e: LoopExpr, certain: boolean, index: boolean, note: Note): void {
+    if (e.kind === "const" || e.kind === "var") return;
+    if (!index && this.worth(e) && note(e, certain || !risksLoad(e))) return;
+    if (e.kind === "load" || e.kind === "ramp") {
+      for (const c of children(e) as readonly LoopExpr[]) this.visit(c, certain, true, note);
+    } else if (e.kind === "select") {
+      this.visit(e.cond, certain, index, note);
+      this.visit(e.a, false, index, note);
+      this.visit(e.b, false, index, note);
+    } else for (const c of children(e) as readonly LoopExpr[]) this.visit(c, certain, index && e.kind !== "cast", note);
+  }
+  /** Counts a use; whether there was one before. */
+  private count(uses: Map<number, Use>, at: number, e: LoopExpr, certain: boolean): boolean {
+    const n = this.numbers.of(e);
+    const old = uses.get(n);
+    if (!old) {
+      uses.set(n, { at, expr: e, count: 1, certain });
+      return false;
+    }
+    old.count++;
+    if (certain) old.certain = true;
+    return true;
+  }
+  /** A let, with what occurs more than once in its value in front of it. */
+  private bound(e: LoopExpr, s: Extract<Stmt, { kind: "let" }>): Stmt {
+    const uses = new Map<number, Use>();
+    this.visit(e, true, false, (x, certain) => this.count(uses, 0, x, certain));
+    const shared = [...uses].filter(([, u]) => u.count > 1 && u.certain);
+    // Parts have smaller numbers than what they are parts of.
+    shared.sort(([m], [n]) => m - n);
+    const active = new Map<number, LoopExpr>();
+    const lets = shared.map(([n, u]) => {
+      const value = this.replace(u.expr, active);
+      const name = `t${this.next++}`;
+      const lanes = lanesOf(u.expr);
+      active.set(n, { kind: "var", dtype: u.expr.dtype, name, ...(lanes > 1 ? { lanes } : {}) });
+      return { name, value };
     });
-    return found;
+    const inner: Stmt = { ...s, value: this.replace(e, active) };
+    return lets.reduceRight<Stmt>((body, l) => ({ kind: "let", ...l, body }), inner);
   }
 
   /** Subexpressions that occur more than once in a run of statements. */
   private run(list: readonly Stmt[]): Stmt {
     const flat = list.flatMap((s) => (s.kind === "seq" ? s.body : [s]));
-    type Use = { readonly at: number; readonly expr: LoopExpr; count: number; certain: boolean };
     const uses = new Map<number, Use>();
     const done = new Map<number, Use[]>();
     const finish = (n: number, u: Use): void => {
@@ -85,28 +130,8 @@ class Binder {
         for (const [n, u] of [...uses]) finish(n, u);
         return;
       }
-      const visit = (e: LoopExpr, certain: boolean, index: boolean): void => {
-        if (e.kind === "const" || e.kind === "var") return;
-        if (!index && this.worth(e) && !this.register(e)) {
-          const n = this.numbers.of(e);
-          const old = uses.get(n);
-          const safe = certain || !risksLoad(e);
-          if (old) {
-            old.count++;
-            if (safe) old.certain = true;
-            return;
-          }
-          uses.set(n, { at, expr: e, count: 1, certain: safe });
-        }
-        if (e.kind === "load" || e.kind === "ramp") {
-          for (const c of children(e) as readonly LoopExpr[]) visit(c, certain, true);
-        } else if (e.kind === "select") {
-          visit(e.cond, certain, index);
-          visit(e.a, false, index);
-          visit(e.b, false, index);
-        } else for (const c of children(e) as readonly LoopExpr[]) visit(c, certain, index && e.kind !== "cast");
-      };
-      for (const e of exprsOf(s)) visit(e, true, s.kind === "store" && s.index.includes(e));
+      const note: Note = (e, certain) => !this.register(e) && this.count(uses, at, e, certain);
+      for (const e of exprsOf(s)) this.visit(e, true, s.kind === "store" && s.index.includes(e), note);
       if (s.kind === "store" && !this.ctx.isRegister(s.buffer)) {
         for (const [n, u] of [...uses]) if (loads(u.expr).some((b) => this.ctx.mayAlias(s.buffer, b))) finish(n, u);
       }

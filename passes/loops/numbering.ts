@@ -51,11 +51,16 @@ function shallow(e: LoopExpr): string {
 
 /** Whether an expression loads what may be out of bounds where it is not chosen. */
 export function risksLoad(e: LoopExpr): boolean {
-  let found = false;
-  visitExpr(e, (x) => {
-    if (x.kind === "load" && !x.safe) found = true;
-  });
-  return found;
+  return within(risks, e, (x) => x.kind === "load" && !x.safe);
+}
+const risks = new WeakMap<LoopExpr, boolean>();
+/** Whether `test` holds for some expression in e. memo: of this test alone. */
+export function within(memo: WeakMap<LoopExpr, boolean>, e: LoopExpr, test: (x: LoopExpr) => boolean): boolean {
+  const old = memo.get(e);
+  if (old !== undefined) return old;
+  const r = test(e) || (children(e) as readonly LoopExpr[]).some((c) => within(memo, c, test));
+  memo.set(e, r);
+  return r;
 }
 /** The buffers that an expression reads. */
 export function loads(e: LoopExpr): readonly BufferId[] {

@@ -4,13 +4,13 @@ import type { BufferId, StageId, SymbolId } from "../base/brand.ts";
 import type { Loc } from "../base/diagnostics.ts";
 import type { Dim, Sym } from "./dim.ts";
 import * as D from "./dim.ts";
-import { type Expr, v } from "./expr.ts";
+import { cast, type Expr, v } from "./expr.ts";
 import type { Graph } from "./graph.ts";
 import type { Kernel } from "./loops.ts";
 import type { PartialTensor, ReduceSpec, TeBuilder } from "./opdef.ts";
 import { type Buffer, dense, type Scope, type Storage } from "./storage.ts";
 import type { Axis, Reduce, TeAction, TeExpr } from "./te.ts";
-import type { DType, Tensor, ValueType } from "./types.ts";
+import { type DType, isFloat, type Tensor, type ValueType, widened } from "./types.ts";
 
 /** Everything that a T program under construction owns. Actions are appended to the innermost open list. */
 export class TeContext {
@@ -106,14 +106,14 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     },
     map: (out, body) => {
       const axes = spatial(out.shape);
-      pushStage(axes, [{ buffer: out.id, body: body(vars(axes)) }], null);
+      pushStage(axes, [{ buffer: out.id, body: rounded(body(vars(axes))) }], null);
     },
     mapAll: (outs, body) => {
       const axes = spatial(must(outs[0], "an output").shape);
       const bodies = body(vars(axes));
       pushStage(
         axes,
-        outs.map((o, k) => ({ buffer: o.id, body: must(bodies[k], "a body") })),
+        outs.map((o, k) => ({ buffer: o.id, body: rounded(must(bodies[k], "a body")) })),
         null,
       );
     },
@@ -163,6 +163,30 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
   return b;
 }
 
+/**
+ * A narrow float is rounded where an operator leaves it, also where the next one takes it in before it is stored: results do not hang
+ * on what is joined with what.
+ */
+function rounded(e: Expr): Expr {
+  return isFloat(e.dtype) && widened(e.dtype) !== e.dtype && rounds(e) ? cast<Expr>(e.dtype, cast<Expr>("f32", e)) : e;
+}
+/** Whether the value may be none of its type. */
+function rounds(e: Expr): boolean {
+  switch (e.kind) {
+    case "binary":
+      return /^(nan)?(min|max)$/.test(e.op) ? rounds(e.a) || rounds(e.b) : true;
+    case "unary":
+      return e.op === "neg" || e.op === "abs" ? rounds(e.x) : true;
+    case "select":
+      return rounds(e.a) || rounds(e.b);
+    case "mulAdd":
+    case "var":
+      return true;
+    default:
+      return false;
+  }
+}
+
 function typeOf(io: NodeIo, i: number): { dtype: DType; shape: readonly Dim[] } {
   const t = io.types.outputs[i];
   if (t?.kind !== "tensor") throw new InternalError(`output ${i} of ${io.loc.op} is no tensor`);
@@ -175,7 +199,7 @@ export function makeReduce(axes: readonly Axis[], spec: ReduceSpec): Reduce {
   const states = spec.state.map((s, k) => ({ name: names[k]!, dtype: s.init.dtype, init: s.init }));
   const vars = states.map((s) => v(s.name, s.dtype));
   const primed = states.map((s) => v(`${s.name}'`, s.dtype));
-  const result = spec.result ? spec.result(vars) : must(vars[0], "a state");
+  const result = rounded(spec.result ? spec.result(vars) : must(vars[0], "a state"));
   assert(
     axes.every((a) => a.role === "reduce"),
     "reduce over spatial axes",

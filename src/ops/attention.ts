@@ -12,7 +12,7 @@ import { type DType, type TensorType, tensorType, type ValueType } from "../ir/t
 import { loadBroadcast, onnx, shapeText, tensor, wide } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
 import { toIndex } from "./ints.ts";
-import { softmaxInto } from "./norm.ts";
+import { roundedTo, softmaxInto } from "./norm.ts";
 
 export const attentionAccuracy: Accuracy = { kind: "rtol", r: 1e-4 };
 /** An element of heads: (batch, head, position, feature). */
@@ -31,6 +31,8 @@ export type AttentionCore = {
   readonly v: Heads;
   readonly scale: number | null;
   readonly softcap: number;
+  /** A narrow float to which each step is rounded; the scale is then shared between queries and keys. */
+  readonly rounds?: DType | null;
   /** Which keys a query sees (null: all), and what is added to its scores. */
   readonly allowed: ((b: Expr, h: Expr, i: Expr, j: Expr) => Expr) | null;
   readonly bias: ((b: Expr, h: Expr, i: Expr, j: Expr) => Expr) | null;
@@ -53,19 +55,34 @@ export function attend(
   const shape = [a.batch, a.heads, a.queries, a.keys];
   const keyHead = (h: Expr): Expr =>
     a.heads === a.keyHeads ? h : E.floordiv(h, ofDim(D.floordiv(a.heads, a.keyHeads)));
+  const rounds = a.rounds ?? null;
+  const round = (e: Expr): Expr => roundedTo(rounds, e);
   const scale = a.scale ?? (a.size.kind === "int" ? 1 / Math.sqrt(a.size.value) : null);
+  let [q, k] = [a.q, a.k];
+  if (rounds !== null) {
+    const own = scale !== null ? constant(a.t, scale) : E.unary("recip", E.unary("sqrt", E.to(a.t, ofDim(a.size))));
+    const scaled =
+      (x: Heads): Heads =>
+      (...i) =>
+        round(E.mul(x(...i), round(E.unary("sqrt", own))));
+    q = materialised(b, "queries.scaled", a.t, [a.batch, a.heads, a.queries, a.size], scaled(a.q));
+    k = materialised(b, "keys.scaled", a.t, [a.batch, a.keyHeads, a.keys, a.size], scaled(a.k));
+  }
   const raw = b.temp("scores", a.t, shape);
   sumOfProducts(
     b,
     raw,
     [a.size],
-    ([n, h, i, j], [d]) => [a.q(n!, h!, i!, d!), a.k(n!, keyHead(h!), j!, d!)],
-    (s) => (scale !== null ? (scale === 1 ? s : E.mul(s, scale)) : E.div(s, E.unary("sqrt", E.to(a.t, ofDim(a.size))))),
+    ([n, h, i, j], [d]) => [q(n!, h!, i!, d!), k(n!, keyHead(h!), j!, d!)],
+    (s) => {
+      if (rounds !== null) return round(s);
+      return scale !== null ? (scale === 1 ? s : E.mul(s, scale)) : E.div(s, E.unary("sqrt", E.to(a.t, ofDim(a.size))));
+    },
   );
   let capped = raw;
   if (a.softcap > 0) {
     capped = b.temp("capped", a.t, shape);
-    b.map(capped, (i) => E.mul(E.unary("tanh", E.div(load(raw, i), a.softcap)), a.softcap));
+    b.map(capped, (i) => round(E.mul(round(E.unary("tanh", round(E.div(load(raw, i), a.softcap)))), a.softcap)));
   }
   let biased = capped;
   if (a.bias || a.allowed) {
@@ -73,12 +90,12 @@ export function attend(
     biased = b.temp("biased", a.t, shape);
     b.map(biased, (i) => {
       const [n, h, q, k] = i as readonly [Expr, Expr, Expr, Expr];
-      const s = a.bias ? E.add(load(before, i), a.bias(n, h, q, k)) : load<Expr>(before, i);
+      const s = a.bias ? round(E.add(load(before, i), a.bias(n, h, q, k))) : load<Expr>(before, i);
       return a.allowed ? E.where(a.allowed(n, h, q, k), s, constant(a.t, Number.NEGATIVE_INFINITY)) : s;
     });
   }
   const weights = b.temp("weights", a.t, shape);
-  softmaxInto(b, biased, weights, [3], a.bias !== null || a.allowed !== null);
+  softmaxInto(b, biased, weights, [3], a.bias !== null || a.allowed !== null, rounds);
   sumOfProducts(
     b,
     out,
@@ -281,6 +298,7 @@ export const Attention: OpDef<AttentionAttrs> = op<AttentionAttrs>({
           v: values,
           scale: a.scale ?? null,
           softcap: a.softcap,
+          rounds: q.dtype === "bf16" ? q.dtype : null,
           allowed: tests.length > 0 || boolean ? allowed : null,
           bias: mask && !boolean ? (x, h, i, j) => inMask(j, E.to(t, loadBroadcast(mask, [x, h, i, j], full))) : null,
         },

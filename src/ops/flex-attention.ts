@@ -9,8 +9,9 @@ import { type DType, tensorType, type ValueType, widened } from "../ir/types.ts"
 import { attentionAccuracy } from "./attention.ts";
 import { shapeText, tensor } from "./common.ts";
 import { MatMul } from "./contract.ts";
+import { Sqrt } from "./elementwise.ts";
 import { Expander } from "./expander.ts";
-import { Transpose } from "./move.ts";
+import { Shape, Transpose } from "./move.ts";
 import { Softmax } from "./norm.ts";
 import { View } from "./view.ts";
 
@@ -82,8 +83,9 @@ export const FlexAttention: OpDef<FlexAttrs> = op<FlexAttrs>({
           : e.one(View, [x], { type: { dtype: e.dtype(x), shape } });
       const grouped = each === D.one ? [batch, heads] : [batch, groups, each];
       const shared = each === D.one ? [batch, groups] : [batch, groups, D.one];
-      const factor = Math.sqrt(scale ?? 1 / Math.sqrt(D.known(size) ?? b.fail("the head size is not known")));
-      const scaled = (x: ValueId): ValueId => e.mul(x, e.cast(e.scalar("f32", factor), e.dtype(x)));
+      const known = scale ?? (size.kind === "int" ? 1 / Math.sqrt(size.value) : null);
+      const factor = known === null ? inverseFourthRoot(e, q, 3) : e.scalar("f32", Math.sqrt(known));
+      const scaled = (x: ValueId): ValueId => e.mul(x, e.cast(factor, e.dtype(x)));
       const last = grouped.length;
       const perm = [...Array.from({ length: last }, (_, j) => j), last + 1, last];
       const transposed = e.one(Transpose, [view(scaled(k), [...shared, keys, size])], { perm });
@@ -98,5 +100,11 @@ export const FlexAttention: OpDef<FlexAttrs> = op<FlexAttrs>({
     },
   },
 });
+
+/** Of an extent that is known only in the run. */
+function inverseFourthRoot(e: Expander, x: ValueId, axis: number): ValueId {
+  const extent = e.cast(e.one(Shape, [x], { start: axis, end: axis + 1 }), "f32");
+  return e.div(e.scalar("f32", 1), e.one(Sqrt, [e.one(Sqrt, [extent], {})], {}));
+}
 
 export const flexAttentionOps: readonly OpDef<Attrs>[] = [FlexAttention] as unknown as readonly OpDef<Attrs>[];

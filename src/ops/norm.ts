@@ -9,7 +9,7 @@ import { type Accuracy, type OpDef, op, type RawNode, type TeBuilder } from "../
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType, type ValueType } from "../ir/types.ts";
 import { likeInput, loadBroadcast, normalAxis, onnx, shapeText, tensor, wide } from "./common.ts";
-import { argInto, inputIndex, maxInto, reducedShape, sumInto } from "./reduce.ts";
+import { argInto, inputIndex, maxInto, reducedShape, reduceInto, sumInto } from "./reduce.ts";
 
 const accuracy: Accuracy = { kind: "rtol", r: 1e-5 };
 
@@ -59,23 +59,55 @@ function largestOver(b: TeBuilder, x: Buffer, axes: readonly number[], result: (
 }
 const without = (i: readonly Expr[], axes: readonly number[]): Expr[] => i.filter((_, k) => !axes.includes(k));
 
-/** exp(x - max) / sum, with one division per row. masked: a row of -Infinity alone gives zeros, not NaN. */
-export function softmaxInto(b: TeBuilder, x: Buffer, out: Buffer, axes: readonly number[], masked = false): void {
+/** More ones than this a bf16 cannot count. */
+const bf16Count = 256;
+/** e rounded to a narrow float, in the type that it is computed in. */
+export function roundedTo(d: DType | null, e: Expr): Expr {
+  return d === null ? e : E.to(e.dtype, E.to(d, e));
+}
+/**
+ * exp(x - max) / sum, with one division per row. masked: a row of -Infinity alone gives zeros, not NaN. rounds: a narrow float to which
+ * each step is rounded, as ONNX defines Softmax by other operators, and its tests expect: by default that of x. A sum of bf16 is rounded
+ * at each term as well, but not one of so many that it would stand still.
+ */
+export function softmaxInto(
+  b: TeBuilder,
+  x: Buffer,
+  out: Buffer,
+  axes: readonly number[],
+  masked = false,
+  rounds: DType | null = wide(x.dtype) === x.dtype ? null : x.dtype,
+): void {
   const t = wide(x.dtype);
   const largest = largestOver(b, x, axes, masked ? (s) => E.where(E.eq(s, -Infinity), constant(t, 0), s) : (s) => s);
   const e = b.temp(`${x.name}.exp`, t, x.shape);
-  b.map(e, (i) => E.unary("exp", E.sub(E.to(t, load(x, i)), load(largest, without(i, axes)))));
-  const scale = b.temp(`${x.name}.scale`, t, largest.shape);
-  sumInto(
-    b,
-    scale,
-    axes.map((k) => x.shape[k]!),
-    (i, r) => load(e, inputIndex(i, r, axes, x.shape.length, false)),
-    (s) => (masked ? E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s)) : E.unary("recip", s)),
-  );
-  b.map(out, (i) => E.to(out.dtype, E.mul(load(e, i), load(scale, without(i, axes)))));
+  const round = (v: Expr): Expr => roundedTo(rounds, v);
+  b.map(e, (i) => round(E.unary("exp", round(E.sub(E.to(t, load(x, i)), load(largest, without(i, axes)))))));
+  const extents = axes.map((k) => x.shape[k]!);
+  const term = (i: readonly Expr[], r: readonly Expr[]): Expr => load(e, inputIndex(i, r, axes, x.shape.length, false));
+  if (rounds === null) {
+    const scale = b.temp(`${x.name}.scale`, t, largest.shape);
+    sumInto(b, scale, extents, term, (s) =>
+      masked ? E.where(E.eq(s, 0), constant(t, 0), E.unary("recip", s)) : E.unary("recip", s),
+    );
+    b.map(out, (i) => E.to(out.dtype, E.mul(load(e, i), load(scale, without(i, axes)))));
+    return;
+  }
+  const sum = b.temp(`${x.name}.sum`, t, largest.shape);
+  const count = D.known(D.product(extents));
+  if (rounds === "bf16" && count !== null && count <= bf16Count)
+    reduceInto(b, sum, extents, (i, r) => {
+      const v = term(i, r);
+      return { state: [{ init: constant(t, 0), update: ([s]) => round(E.add(s!, v)) }] };
+    });
+  else sumInto(b, sum, extents, term, round);
+  b.map(out, (i) => {
+    const s = load<Expr>(sum, without(i, axes));
+    const share = round(E.div(load(e, i), s));
+    return E.to(out.dtype, masked ? E.where(E.eq(s, 0), constant(t, 0), share) : share);
+  });
 }
-export const Softmax: OpDef<SoftAttrs> = softOp("Softmax", accuracy, softmaxInto);
+export const Softmax: OpDef<SoftAttrs> = softOp("Softmax", accuracy, (b, x, out, axes) => softmaxInto(b, x, out, axes));
 export const LogSoftmax: OpDef<SoftAttrs> = softOp("LogSoftmax", accuracy, (b, x, out, axes) => {
   const t = wide(x.dtype);
   const largest = largestOver(b, x, axes);

@@ -15,8 +15,6 @@ const expected: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/_sizes_nearest_not_(larger|smaller)$/, "sizes that keep the aspect ratio need known dims"],
   [/^test_convtranspose/, "the kernel's shape must be known"],
   [/^test_dft/, "whether a signal is complex must be known"],
-  [/^test_scan_sum$/, "Scan 8 had batches"],
-  [/^test_sequence_model[67]$/, "the number of elements must be known"],
 ];
 
 const onnx = await available(folders.onnx);
