@@ -205,8 +205,11 @@ export function gradients(b: GraphBuilder, r: GradientRequest): readonly ValueId
   const now = new Map<ValueId, ValueId>(independent.map((v, k) => [v, must(r.at[k], `input ${k} of Gradient`)]));
   const get = (v: ValueId): ValueId => now.get(v) ?? v;
   const depends = new Set<ValueId>(r.xs);
+  const e = new Tape(b);
   for (const n of path) {
-    if (n.inputs.some((v) => v !== null && depends.has(v))) for (const o of n.outputs) if (o !== null) depends.add(o);
+    // What is no float, a shape or a comparison, does not change with small changes.
+    if (n.inputs.some((v) => v !== null && depends.has(v)))
+      for (const o of n.outputs) if (o !== null && isFloat(e.dtype(o))) depends.add(o);
     if (n.inputs.every((v) => v === null || get(v) === v)) continue;
     const again = b.add(
       defOf(n),
@@ -218,7 +221,6 @@ export function gradients(b: GraphBuilder, r: GradientRequest): readonly ValueId
       if (o !== null) now.set(o, again[k]!);
     });
   }
-  const e = new Tape(b);
   const found = new Map<ValueId, ValueId>([[r.y, e.filled(get(r.y), 1)]]);
   for (const n of [...path].reverse()) {
     const first = n.outputs.find((o) => o !== null && found.has(o));
