@@ -7,6 +7,7 @@ import { type CompiledTarget, type CompileOptions, compileTarget, type FrontEnd,
 import type { Labels } from "../../src/ir/opdef.ts";
 import type { Tensor } from "../../src/ir/types.ts";
 import { compare } from "../../src/run/compare.ts";
+import { portNames, unpackList } from "../../src/run/lists.ts";
 import { type Ports, portsOf, type Tensors } from "../../src/run/ports.ts";
 import { type CCase, runCases } from "../../targets/c/harness.ts";
 import { execute, inputsOf } from "../models/execute.ts";
@@ -18,8 +19,6 @@ type Fitted = { readonly name: string; readonly ops: readonly string[]; readonly
 
 /** What is refused for a reason; what works must leave the list. */
 const refused: Readonly<Record<string, RegExp>> = {
-  // The probabilities of each target are elements of a sequence.
-  MultiOutputClassifier: /is a sequence, which artifacts do not take or return/,
   // The branches of an If differ in rank, and the second is taken.
   KNNImputer: /a dim that depends on the data is out of its range/,
 };
@@ -43,7 +42,7 @@ class Model {
     this.fitted = fitted;
     this.options = { name };
     this.front = frontEnd(readFileSync(join(folder!, `${fitted.name}.onnx`)), this.options);
-    this.ports = portsOf(this.front.graph);
+    this.ports = portsOf(this.front.graph, this.front.lists);
     this.inputs = inputsOf(npz);
     this.expected = new Map(readNpz(npz).map(({ name: key, ...t }) => [key, t]));
   }
@@ -57,17 +56,30 @@ class Model {
   }
   /** What is wrong with the outputs, or null. */
   judge(outputs: Tensors): string | null {
-    for (const [k, port] of this.ports.outputs.entries()) {
-      const [got, want] = [outputs[port.name], this.expected.get(`out_${k}`)];
+    for (const [k, name] of this.outputNames().entries()) {
+      const [got, want] = [this.whole(name, outputs), this.expected.get(`out_${k}`)];
       if (!got || !want) return `output ${k} is missing`;
       const c = compare(got, want, tolerance);
-      if (!c.pass) return `${port.name}: ${c.reason}`;
+      if (!c.pass) return `${name}: ${c.reason}`;
     }
     return null;
   }
+  /** The model's own outputs: a sequence is the last of its ports. */
+  private outputNames(): readonly string[] {
+    const parts = this.ports.lists.outputs.flatMap((l) => portNames(l).filter((name) => name !== l.name));
+    return this.ports.outputs.map((p) => p.name).filter((name) => !parts.includes(name));
+  }
+  /** An output; the elements of a sequence along an axis in front. */
+  private whole(name: string, outputs: Tensors): Tensor | undefined {
+    const list = this.ports.lists.outputs.find((l) => l.name === name);
+    const data = outputs[name];
+    if (!list || !data) return data;
+    const elements = unpackList(list, outputs) ?? [];
+    return { ...data, dims: [elements.length, ...(elements[0]?.dims ?? [])] };
+  }
   /** The labels of output k, as the list has them. */
   labels(k: number): Labels | null {
-    const l = this.front.labels.get(this.ports.outputs[k]!.name) ?? null;
+    const l = this.front.labels.get(this.outputNames()[k]!) ?? null;
     return l?.of === "elements" ? { of: l.of, names: [...l.names].sort() } : l;
   }
 }

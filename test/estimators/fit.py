@@ -138,12 +138,12 @@ def target_of(name, cls):
 
 
 def labels_of(value):
-    """By output: what onnxruntime answers as numbers, and the names that they stand for."""
+    """By output: what onnxruntime answers as numbers (a sequence's elements along an axis in front), and the names that they stand for."""
     if isinstance(value, list) and isinstance(value[0], dict):
         names = list(value[0])
         return np.array([[row[n] for n in names] for row in value], np.float32), names
     if isinstance(value, list):
-        return None, None
+        return np.stack(value), None
     if value.dtype.kind in "OU":
         return value, "elements"
     return value, None
