@@ -91,11 +91,17 @@ export function opTable(tests: readonly Case[], results: TargetResults): string[
   return ops.map(([op, c]) => `${op.padEnd(32)} ${c.passed} of ${c.passed + c.failed}`);
 }
 
+/** Operators that the importer reads itself, which have no definition. */
+const ofImporter: readonly (readonly [string, readonly number[]])[] = [
+  ["Constant", [1, 9, 11, 12, 13, 19, 21, 23, 24, 25]],
+  ["ai.onnx.preview.training:Gradient", [1]],
+];
+
 /** docs/operators.md: what Ingot knows of each operator, and how the tests that use it fare on each target. */
 export function operatorsPage(tests: readonly Case[], results: Results): string {
   const targets = [...results.keys()];
   const counts = new Map(targets.map((t) => [t, byOp(tests, results.get(t)!)]));
-  const since = new Map<string, readonly number[]>();
+  const since = new Map<string, readonly number[]>(ofImporter);
   for (const def of allOps)
     for (const o of def.onnx) since.set(o.domain === "" ? o.type : `${o.domain}:${o.type}`, o.since);
   const names = new Set([...since.keys(), ...targets.flatMap((t) => [...counts.get(t)!.keys()])]);
