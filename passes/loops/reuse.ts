@@ -42,8 +42,10 @@ function sorted(run: readonly Term[]): Term[] | null {
   const [first] = run;
   if (!first || run.length < 4) return null;
   if (!run.every(({ place: p }) => p.buffer === first.place.buffer && p.base === first.place.base)) return null;
-  // At least every other load is one of those before.
-  if (2 * new Set(run.map((t) => t.place.at)).size > run.length) return null;
+  // At least every other load is one of those before; and few vectors for many sums (a product of matrices) stay in registers anyway.
+  const vectors = new Set(run.map((t) => t.place.at)).size;
+  const sums = new Set(run.map((t) => t.store.buffer)).size;
+  if (2 * vectors > run.length || vectors <= sums) return null;
   const order = run.map((_, k) => k).sort((a, b) => run[a]!.place.at - run[b]!.place.at || a - b);
   const last = new Map<BufferId, number>();
   for (const k of order) {
