@@ -351,6 +351,8 @@ class Winograd {
   }
 }
 
+/** Products in whose time some kernels with short loops, in place of one, get nothing done: seen on 16 x 32 channels of 8 x 8. */
+const fewProducts = 150_000;
 /**
  * Which m of F(mxm, 3x3), or null where the plain sum is no dearer. Costs are in products of the plain sum, by what was seen on vectors of
  * 4 lanes: a transformed element is some additions, a load and a store; memory beyond the second cache costs what it is slower.
@@ -377,7 +379,7 @@ function tileSize(m: Match, target: TargetInfo): number | null {
     const moved = 4 * points * tiles * (channels + n);
     const weights = 4 * points * channels * n - (4 * 9 * channels * n) / 1;
     const traffic = (moved > cache ? 2 * moved : moved / 2) + Math.max(0, weights);
-    const cost = points * channels * n * tiles + transforms + perByte * traffic;
+    const cost = points * channels * n * tiles + transforms + perByte * traffic + fewProducts;
     if (best === null || cost < best.cost) best = { size, cost };
   }
   return best !== null && best.cost < 0.8 * plain ? best.size : null;
