@@ -21,61 +21,71 @@ export function randomGraph(seed: number): Plan {
   return { sizes, build: (b) => new Maker(b, new Random(choices), lengths).graph() };
 }
 
-class Maker {
-  private readonly b: Builder;
-  private readonly r: Random;
-  private readonly values: ValueId[] = [];
-  private readonly used = new Set<ValueId>();
-  private readonly inputs = new Set<ValueId>();
-  private readonly lengths: readonly number[];
+export type Kind = () => boolean;
+/** Adds nodes of f32 at random. A kind adds one or says that it found nothing to add it to. */
+export class Maker {
+  protected readonly b: Builder;
+  protected readonly r: Random;
+  protected readonly values: ValueId[] = [];
+  protected readonly used: Set<ValueId> = new Set();
+  protected readonly inputs: Set<ValueId> = new Set();
+  protected readonly lengths: readonly number[];
   constructor(b: Builder, r: Random, lengths: readonly number[]) {
     this.lengths = lengths;
     this.b = b;
     this.r = r;
   }
   graph(): void {
-    const { b, r } = this;
+    const { r } = this;
     const rank = 1 + r.below(this.lengths === large ? 3 : 4);
     for (let k = 0; k <= r.below(2); k++) this.input(this.inputDims(rank));
     const steps = 2 + r.below(7);
     for (let tries = 0, made = 0; made < steps && tries < 60; tries++) if (this.step()) made++;
+    this.outputs();
+  }
+  /** What nothing reads, and sometimes what something reads. */
+  protected outputs(): void {
+    const { b, r } = this;
     const leaves = this.values.filter((v) => !this.used.has(v));
     const more = this.values.filter((v) => this.used.has(v) && r.below(6) === 0 && !this.isInput(v));
     b.output(...new Set([...leaves.filter((v) => !this.isInput(v)), ...more]));
   }
-  private input(dims: readonly (number | string)[]): void {
+  protected input(dims: readonly (number | string)[]): void {
     const v = this.b.input(dims);
     this.inputs.add(v);
     this.values.push(v);
   }
-  private isInput(v: ValueId): boolean {
+  protected isInput(v: ValueId): boolean {
     return this.inputs.has(v);
   }
-  private inputDims(rank: number): (number | string)[] {
+  protected inputDims(rank: number): (number | string)[] {
     const dims = Array.from({ length: rank }, () =>
       this.r.pick<number | string>([...this.lengths, "A", "B", "A", "B"]),
     );
     return rank > 2 ? dims.map((d) => (typeof d === "number" && d > 9 && this.r.below(2) === 0 ? 3 : d)) : dims;
   }
-  private shape(v: ValueId): readonly Dim[] {
+  protected shape(v: ValueId): readonly Dim[] {
     return this.b.shape(v);
   }
   /** Elements at the larger of two usual sizes of the symbols. */
-  private count(dims: readonly Dim[]): number {
+  protected count(dims: readonly Dim[]): number {
     return D.evaluate(D.product(dims), () => 9);
   }
-  private value(fits: (s: readonly Dim[]) => boolean = () => true): ValueId | null {
+  protected value(fits: (s: readonly Dim[]) => boolean = () => true): ValueId | null {
     const all = this.values.filter((v) => fits(this.shape(v)));
     // Recent values are taken more often.
     return all.length === 0 ? null : all[Math.max(this.r.below(all.length), this.r.below(all.length))]!;
   }
-  private add(type: string, inputs: readonly (ValueId | null)[], attrs: Attributes = {}, outputs = 1): boolean {
+  protected add(type: string, inputs: readonly (ValueId | null)[], attrs: Attributes = {}, outputs = 1): boolean {
     for (const v of inputs) if (v !== null) this.used.add(v);
     this.values.push(...this.b.ops(type, inputs, attrs, outputs));
     return true;
   }
-  private step(): boolean {
-    const kinds = [
+  protected step(): boolean {
+    return this.r.pick(this.kinds()).call(this);
+  }
+  protected kinds(): readonly Kind[] {
+    return [
       this.unary,
       this.unary,
       this.unary,
@@ -111,13 +121,12 @@ class Maker {
       this.scanned,
       this.recurrent,
     ];
-    return this.r.pick(kinds).call(this);
   }
   private unary(): boolean {
     const x = this.value()!;
     return this.add(this.r.pick(["Relu", "Tanh", "Sigmoid", "Neg", "Abs", "Identity", "Erf", "Elu", "LeakyRelu"]), [x]);
   }
-  private constantLike(s: readonly Dim[]): ValueId {
+  protected constantLike(s: readonly Dim[]): ValueId {
     const { r } = this;
     const from = r.below(s.length + 1);
     return this.b.constant(s.slice(from).map((d) => (r.below(3) === 0 ? 1 : (D.known(d) ?? 1))));
@@ -209,7 +218,7 @@ class Maker {
     const ceil: Attributes = attrs["auto_pad"] === undefined && r.below(3) === 0 ? { ceil_mode: 1 } : {};
     return this.add(type, [x], { ...attrs, kernel_shape: kernel, ...more, ...ceil });
   }
-  private axes(n: number): number[] {
+  protected axes(n: number): number[] {
     return Array.from({ length: n }, (_, k) => k).filter(() => this.r.below(2) === 0);
   }
   private reduce(): boolean {
@@ -384,13 +393,13 @@ class Maker {
 
   // ---- control flow: bodies are chains that keep the shape ----------------------------------------------------------
   /** A value of x's shape, by some steps from x and sometimes `other`, which has that shape too. */
-  private chain(b: Builder, x: ValueId, other: ValueId | null): ValueId {
+  protected chain(b: Builder, x: ValueId, other: ValueId | null): ValueId {
     const { r } = this;
     let now = x;
     for (let k = 0; k <= r.below(3); k++) now = this.link(b, now, other);
     return now;
   }
-  private link(b: Builder, x: ValueId, other: ValueId | null): ValueId {
+  protected link(b: Builder, x: ValueId, other: ValueId | null): ValueId {
     const { r } = this;
     const s = b.shape(x);
     const last = s.length > 0 ? D.known(s[s.length - 1]!) : null;
@@ -431,10 +440,10 @@ class Maker {
         return b.op("Add", [x, b.op("ReduceMean", [x, b.ints([axis])], { keepdims: 1 })]);
     }
   }
-  private small(): ValueId | null {
+  protected small(): ValueId | null {
     return this.value((s) => this.count(s) <= 600);
   }
-  private alike(x: ValueId): ValueId {
+  protected alike(x: ValueId): ValueId {
     const s = this.shape(x);
     return this.value((t) => t.length === s.length && t.every((d, k) => d === s[k]))!;
   }
@@ -472,7 +481,7 @@ class Maker {
         return [go, ...carried, c.op("Mul", [next, c.scalar(0.5)])];
       },
     );
-    const trip = r.below(2) === 0 ? b.input([], "i64") : b.scalar(r.below(4), "i64");
+    const trip = r.below(2) === 0 ? b.input([], "i64", [-1, 6]) : b.scalar(r.below(4), "i64");
     return this.add("Loop", [trip, b.scalar(1, "bool"), x, y, y], { body }, 3);
   }
   private scanned(): boolean {
