@@ -10,7 +10,6 @@ import { fewestLanes } from "../../src/ir/target.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { loopRange } from "./flatten.ts";
 
-const free = new Simplifier(() => null);
 /** The longest vector loop that is unrolled when it cannot be vectorised. */
 const maxScalar = 16;
 
@@ -106,10 +105,12 @@ function rebind(y: Extract<LoopExpr, { kind: "var" }>, map: ReadonlyMap<string, 
 /** A statement with variable v replaced. */
 export function at(s: Stmt, v: string, value: LoopExpr): Stmt {
   const memo = new Map<LoopExpr, LoopExpr>();
+  // One for each call: the numbers that it gives to loads decide about the order of factors, and must not hang on what went before.
+  const simplifier = new Simplifier(() => null);
   return mapStmt(
     s,
     (x) => x,
-    (e) => free.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "var" && x.name === v ? value : x), memo)),
+    (e) => simplifier.simplify(mapExpr<LoopExpr>(e, (x) => (x.kind === "var" && x.name === v ? value : x), memo)),
   );
 }
 
