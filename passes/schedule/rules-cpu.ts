@@ -80,7 +80,7 @@ class Steps {
 /** The tile of at most `most` rows that computes the fewest rows twice. */
 function even(axis: Axis, most: number): number {
   const e = D.known(axis.extent);
-  return e === null ? most : Math.ceil(e / Math.ceil(e / most));
+  return e === null || e === 0 ? most : Math.ceil(e / Math.ceil(e / most));
 }
 
 /** Runs of axes (given outermost first) that every access walks as one axis. */
