@@ -107,7 +107,7 @@ export interface TeBuilder {
   map(out: Buffer, body: (index: readonly Expr[]) => Expr): void;
   /** Several outputs of one shape computed together. */
   mapAll(outs: readonly Buffer[], body: (index: readonly Expr[]) => readonly Expr[]): void;
-  /** A reduction at each element of `out`, over `extents`. */
+  /** A reduction at each element of `out`, over `extents`; over none it has one step. */
   reduce(out: Buffer, extents: readonly Dim[], f: (index: readonly Expr[], r: readonly Expr[]) => ReduceSpec): void;
   /** Like map, but visits axis `axis` in ascending order: body may load `out` at an earlier index of that axis. */
   scan(out: Buffer, axis: number, body: (index: readonly Expr[]) => Expr): void;

@@ -119,6 +119,11 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     },
     reduce: (out, extents, f) => {
       const axes = spatial(out.shape);
+      if (extents.length === 0) {
+        const { state, result } = f(vars(axes), []);
+        const updated = state.map((s) => s.update(state.map((t) => t.init)));
+        return pushStage(axes, [{ buffer: out.id, body: result ? result(updated) : updated[0]! }], null);
+      }
       const rs: Axis[] = extents.map((extent, k) => ({ name: `r${k}`, extent, role: "reduce" as const }));
       pushStage(axes, [{ buffer: out.id, body: makeReduce(rs, f(vars(axes), vars(rs))) }], null);
     },

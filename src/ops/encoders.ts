@@ -9,7 +9,6 @@ import { type DType, isFloat, type Tensor, tensorOf, tensorType } from "../ir/ty
 import { expectType, tensor } from "./common.ts";
 import { scalarOf } from "./ints.ts";
 import { ml } from "./ml.ts";
-import { reduceInto } from "./reduce.ts";
 
 /** The names that the numbers of input 0 are positions of, where it is text. */
 function textOf(n: RawNode): readonly (string | number)[] | null {
@@ -93,7 +92,7 @@ function encoder(type: string, since: readonly number[], parse: (n: RawNode) => 
         ];
         const count = D.int(n.attrs.keys.dims.reduce((p, q) => p * q, 1));
         const found = b.temp("found", "i32", x.shape);
-        reduceInto(b, found, [count], (i, [r]) => {
+        b.reduce(found, [count], (i, [r]) => {
           const [v, key] = [load<Expr>(x, i), load<Expr>(keys, [r!])];
           // NaN is a key like any other.
           const same = isFloat(v.dtype)

@@ -11,7 +11,7 @@ import { type DType, isFloat, type TensorType, tensorType } from "../ir/types.ts
 import { broadcastShapes, noAttrs, normalAxis, onnx, shapeText, tensor, wide } from "./common.ts";
 import { matmulFactors, matmulShapes, sumOfProducts, zeroPoint } from "./contract.ts";
 import { convAxes, convolve, convShape, parseConv } from "./conv.ts";
-import { maxInto, reduceInto } from "./reduce.ts";
+import { maxInto } from "./reduce.ts";
 import { padded } from "./window.ts";
 
 export const microsoft = (type: string): { domain: string; type: string; since: readonly number[] } => ({
@@ -144,7 +144,7 @@ export function dynamicRange(b: TeBuilder, x: Buffer, scale: Buffer, zero: Buffe
     (_, r) => load(x, r),
     (s) => E.max(s, 0),
   );
-  reduceInto(b, low, x.shape, (_, r) => ({
+  b.reduce(low, x.shape, (_, r) => ({
     state: [{ init: E.highest("f32"), update: ([s]) => E.min(s!, load(x, r)) }],
     merge: ([s], [t]) => [E.min(s!, t!)],
     result: ([s]) => E.min(s!, 0),

@@ -8,23 +8,9 @@ import type { Attrs } from "../ir/graph.ts";
 import { type Accuracy, type InferCtx, type OpDef, op, type ReduceSpec, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType, type ValueType } from "../ir/types.ts";
-import { type IndexAttrs, indexType, normalAxis, onnx, tensor, wide } from "./common.ts";
+import { expectType, type IndexAttrs, indexType, normalAxis, onnx, tensor, wide } from "./common.ts";
 import { knownInts, loweredInts } from "./ints.ts";
 
-/** A reduction at each element; over no axes it is one step. */
-export function reduceInto(
-  b: TeBuilder,
-  out: Buffer,
-  extents: readonly Dim[],
-  f: (i: readonly Expr[], r: readonly Expr[]) => ReduceSpec,
-): void {
-  if (extents.length > 0) return b.reduce(out, extents, f);
-  b.map(out, (i) => {
-    const spec = f(i, []);
-    const states = spec.state.map((s) => s.update(spec.state.map((t) => t.init)));
-    return spec.result ? spec.result(states) : states[0]!;
-  });
-}
 /** Sums `term` over extents, in f32 at least. */
 export function sumInto(
   b: TeBuilder,
@@ -33,7 +19,7 @@ export function sumInto(
   term: (i: readonly Expr[], r: readonly Expr[]) => Expr,
   result: (s: Expr, i: readonly Expr[]) => Expr = (s) => s,
 ): void {
-  reduceInto(b, out, extents, (i, r) => {
+  b.reduce(out, extents, (i, r) => {
     const t = term(i, r);
     return { ...sumSpec((s) => E.add(s, t), t.dtype), result: ([s]) => E.to(out.dtype, result(s!, i)) };
   });
@@ -45,7 +31,7 @@ export function maxInto(
   term: (i: readonly Expr[], r: readonly Expr[]) => Expr,
   result: (s: Expr) => Expr = (s) => s,
 ): void {
-  reduceInto(b, out, extents, (i, r) => {
+  b.reduce(out, extents, (i, r) => {
     const t = term(i, r);
     return {
       state: [{ init: E.lowest(t.dtype), update: ([s]) => E.max(s!, t) }],
@@ -91,13 +77,14 @@ type Lowering = (
   at: (i: readonly Expr[], r: readonly Expr[]) => Expr[],
 ) => void;
 
-/** axesInput: the opset since which the axes are an input. */
+/** axesInput: the opset since which the axes are an input. bools: whether it takes them. */
 function reduceOp(
   type: string,
   since: readonly number[],
   axesInput: number,
   accuracy: Accuracy,
   lower: Lowering,
+  bools = false,
 ): OpDef<ReduceAttrs> {
   return op<ReduceAttrs>({
     name: type,
@@ -114,6 +101,7 @@ function reduceOp(
     },
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
+      expectType(t, (d) => bools || d !== "bool", "the input", ctx);
       const given = a.axes ?? knownInts(x, 1, ctx, `the axes of ${type}`);
       for (const k of given ?? []) normalAxis(k, t.shape.length, ctx);
       return [tensorType(t.dtype, reducedShape(t.shape, axesOf(given, a, t.shape.length), a.keep))];
@@ -140,7 +128,7 @@ const sums: Accuracy = { kind: "rtol", r: 1e-5 };
 const summing =
   (step: (s: Expr, x: Expr) => Expr, result: (s: Expr, count: Dim) => Expr = (s) => s): Lowering =>
   (b, x, out, extents, at) =>
-    reduceInto(b, out, extents, (i, r) => {
+    b.reduce(out, extents, (i, r) => {
       const t = E.to(wide(x.dtype), load(x, at(i, r)));
       return {
         ...sumSpec((s) => step(s, t), t.dtype),
@@ -164,7 +152,7 @@ const bound =
   (b, x, out, extents, at) => {
     const better = (p: Expr, q: Expr): Expr =>
       x.dtype === "bool" ? (largest ? E.or : E.and)(p, q) : (largest ? E.max : E.min)(p, q);
-    reduceInto(b, out, extents, (i, r) => ({
+    b.reduce(out, extents, (i, r) => ({
       state: [
         { init: largest ? E.lowest(x.dtype) : E.highest(x.dtype), update: ([s]) => better(s!, load(x, at(i, r))) },
       ],
@@ -172,7 +160,7 @@ const bound =
     }));
   };
 const product: Lowering = (b, x, out, extents, at) =>
-  reduceInto(b, out, extents, (i, r) => {
+  b.reduce(out, extents, (i, r) => {
     const t = E.to(wide(x.dtype), load(x, at(i, r)));
     return {
       state: [{ init: constant(t.dtype, 1), update: ([s]) => E.mul(s!, t) }],
@@ -205,8 +193,8 @@ export const ReduceMean: OpDef<ReduceAttrs> = reduceOp("ReduceMean", [1, 11, 13,
 const reductions: readonly OpDef<ReduceAttrs>[] = [
   ReduceSum,
   ReduceMean,
-  reduceOp("ReduceMax", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(true)),
-  reduceOp("ReduceMin", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(false)),
+  reduceOp("ReduceMax", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(true), true),
+  reduceOp("ReduceMin", [1, 11, 12, 13, 18, 20], 18, { kind: "exact" }, bound(false), true),
   reduceOp("ReduceProd", [1, 11, 13, 18], 18, sums, product),
   reduceOp(
     "ReduceL1",
