@@ -213,7 +213,12 @@ const unaries: readonly OpDef<Attrs>[] = [
     exact,
     numeric,
     (n) => ({ bias: n.float("bias", 0), lambd: n.float("lambd", 0.5) }),
-    (x, a) => E.where(E.lt(x, -a.lambd), E.add(x, a.bias), E.where(E.gt(x, a.lambd), E.sub(x, a.bias), c(x, 0))),
+    // Of integers the bounds and the bias may be fractions all the same.
+    (of, a) => {
+      const x = isFloat(of.dtype) ? of : E.to("f32", of);
+      const y = E.where(E.lt(x, -a.lambd), E.add(x, a.bias), E.where(E.gt(x, a.lambd), E.sub(x, a.bias), c(x, 0)));
+      return E.to(of.dtype, y);
+    },
   ),
   unaryOp(
     "Gelu",
@@ -500,13 +505,18 @@ export const Where: OpDef<Record<string, never>> = op({
   },
 });
 
+const floatsToBools: OpDef<Attrs>["infer"] = (x, _a, ctx) => {
+  const t = tensor(x, 0, ctx);
+  expectType(t, isFloat, "the input", ctx);
+  return [tensorType("bool", t.shape)];
+};
 export const IsNaN: OpDef<Record<string, never>> = op({
   name: "IsNaN",
   onnx: [onnx("IsNaN", 9, 13, 20)],
   accuracy: exact,
   effects: "none",
   parse: noAttrs,
-  infer: (x, _a, ctx) => [tensorType("bool", tensor(x, 0, ctx).shape)],
+  infer: floatsToBools,
   body: { kind: "compute", compute: (b) => b.map(b.output(0), (i) => E.unary("isnan", load(b.input(0), i))) },
 });
 export const IsInf: OpDef<{ negative: boolean; positive: boolean }> = op({
@@ -515,7 +525,7 @@ export const IsInf: OpDef<{ negative: boolean; positive: boolean }> = op({
   accuracy: exact,
   effects: "none",
   parse: (n) => ({ negative: n.int("detect_negative", 1) !== 0, positive: n.int("detect_positive", 1) !== 0 }),
-  infer: (x, _a, ctx) => [tensorType("bool", tensor(x, 0, ctx).shape)],
+  infer: floatsToBools,
   body: {
     kind: "compute",
     compute: (b, n) =>

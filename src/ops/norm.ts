@@ -8,8 +8,8 @@ import type { Attrs } from "../ir/graph.ts";
 import { type Accuracy, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType, type ValueType } from "../ir/types.ts";
-import { likeInput, loadBroadcast, normalAxis, onnx, shapeText, tensor, wide } from "./common.ts";
-import { argInto, inputIndex, maxInto, reducedShape, reduceInto, sumInto } from "./reduce.ts";
+import { expectType, likeInput, loadBroadcast, normalAxis, onnx, shapeText, tensor, wide } from "./common.ts";
+import { argInto, inputIndex, maxInto, reducedShape, sumInto } from "./reduce.ts";
 
 const accuracy: Accuracy = { kind: "rtol", r: 1e-5 };
 
@@ -28,6 +28,7 @@ function softOp(
     parse: (n) => ({ axis: n.int("axis", n.opset < 13 ? 1 : -1), flat: n.opset < 13 }),
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
+      expectType(t, isFloat, "the input", ctx);
       if (!(a.flat && a.axis === t.shape.length)) normalAxis(a.axis, t.shape.length, ctx);
       return likeInput(x, ctx);
     },
@@ -96,7 +97,7 @@ export function softmaxInto(
   const sum = b.temp(`${x.name}.sum`, t, largest.shape);
   const count = D.known(D.product(extents));
   if (rounds === "bf16" && count !== null && count <= bf16Count)
-    reduceInto(b, sum, extents, (i, r) => {
+    b.reduce(sum, extents, (i, r) => {
       const v = term(i, r);
       return { state: [{ init: constant(t, 0), update: ([s]) => round(E.add(s!, v)) }] };
     });
@@ -198,6 +199,7 @@ function parseLayer(plain: boolean): (n: RawNode) => LayerAttrs {
 function inferLayer(count: number): OpDef<LayerAttrs>["infer"] {
   return (x, a, ctx): readonly ValueType[] => {
     const [t, scale] = [tensor(x, 0, ctx), tensor(x, 1, ctx)];
+    expectType(t, isFloat, "the input", ctx);
     const axis = normalAxis(a.axis, t.shape.length, ctx);
     const stats = tensorType(
       t.dtype === "f64" ? "f64" : (a.stats as DType),
@@ -272,6 +274,7 @@ function groupOp(type: string, since: readonly number[], parse: (n: RawNode) => 
     infer: (x, a, ctx) => {
       const t = tensor(x, 0, ctx);
       const c = t.shape[1];
+      expectType(t, isFloat, "the input", ctx);
       if (t.shape.length < 2 || (a.groups > 0 && c?.kind === "int" && c.value % a.groups !== 0))
         ctx.fail(`${a.groups} groups of the channels of ${shapeText(t.shape)}`);
       return likeInput(x, ctx);
@@ -320,7 +323,9 @@ export const LpNormalization: OpDef<{ axis: number; p: number }> = op({
   effects: "none",
   parse: (n) => ({ axis: n.int("axis", -1), p: n.int("p", 2) }),
   infer: (x, a, ctx) => {
-    normalAxis(a.axis, tensor(x, 0, ctx).shape.length, ctx);
+    const t = tensor(x, 0, ctx);
+    expectType(t, isFloat, "the input", ctx);
+    normalAxis(a.axis, t.shape.length, ctx);
     return likeInput(x, ctx);
   },
   body: {
@@ -352,7 +357,9 @@ export const MeanVarianceNormalization: OpDef<{ axes: readonly number[] }> = op(
   effects: "none",
   parse: (n) => ({ axes: n.ints("axes") ?? [0, 2, 3] }),
   infer: (x, a, ctx) => {
-    for (const k of a.axes) normalAxis(k, tensor(x, 0, ctx).shape.length, ctx);
+    const t = tensor(x, 0, ctx);
+    expectType(t, isFloat, "the input", ctx);
+    for (const k of a.axes) normalAxis(k, t.shape.length, ctx);
     return likeInput(x, ctx);
   },
   body: {
@@ -403,6 +410,7 @@ export const LRN: OpDef<{ alpha: number; beta: number; bias: number; size: numbe
     size: n.int("size"),
   }),
   infer: (x, _a, ctx) => {
+    expectType(tensor(x, 0, ctx), isFloat, "the input", ctx);
     if (tensor(x, 0, ctx).shape.length < 2) ctx.fail(`LRN of ${shapeText(tensor(x, 0, ctx).shape)}`);
     return likeInput(x, ctx);
   },

@@ -7,7 +7,7 @@ import { constant, type Expr, load, lowest, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import { isFloat, tensorType } from "../ir/types.ts";
-import { noAttrs, onnx, shapeText, tensor } from "./common.ts";
+import { expectType, noAttrs, onnx, shapeText, tensor } from "./common.ts";
 import { clipped, padded, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
 
 export type PoolAttrs = WindowAttrs & {
@@ -173,6 +173,7 @@ function globalPool<A extends Attrs>(
     parse,
     infer: (x, _a, ctx) => {
       const t = tensor(x, 0, ctx);
+      expectType(t, isFloat, "the input", ctx);
       if (t.shape.length < 2) ctx.fail(`a pool of ${shapeText(t.shape)}`);
       return [
         tensorType(
