@@ -74,7 +74,10 @@ export class AnyMaker extends Maker {
   }
   /** The kinds of the base class take f32 alone. */
   protected override value(fits: (s: readonly Dim[]) => boolean = () => true): ValueId | null {
-    return this.find((d, s) => d === "f32" && fits(s)) ?? this.fresh("f32", 1 + this.r.below(4));
+    const found = this.find((d, s) => d === "f32" && fits(s));
+    if (found !== null) return found;
+    const made = this.fresh("f32", 1 + this.r.below(4));
+    return fits(this.b.shape(made)) ? made : null;
   }
   protected override kinds(): readonly Kind[] {
     return super.kinds();
@@ -264,7 +267,9 @@ const handled = new Set(
   CategoryMapper ZipMap TreeEnsembleClassifier TreeEnsembleRegressor SVMRegressor SVMClassifier SequenceConstruct SequenceEmpty
   SplitToSequence Optional OptionalHasElement OptionalGetElement Expand Slice Reshape Gather GatherElements ArrayFeatureExtractor
   LayerNormalization RMSNormalization SimplifiedLayerNormalization Upsample GridSample AffineGrid CDist Where ScatterElements
-  Scatter OneHot Range EmbedLayerNormalization Resize NonZero Unique SwiGLU FastGelu`.split(/\s+/),
+  Scatter OneHot Range DynamicQuantizeLinear EmbedLayerNormalization Resize NonZero Unique SwiGLU FastGelu`.split(
+    /\s+/,
+  ),
 );
 const variadic = new Set(["Sum", "Mean", "Max", "Min"]);
 const uniforms = uniformOps

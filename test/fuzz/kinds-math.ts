@@ -180,8 +180,16 @@ export const maths: readonly AnyKind[] = [
     return g.node("Einsum", [x, ...more.map((dims) => g.constant(d, dims))], { equation });
   },
   (g) => {
-    const x = g.need(["f32", "f64"], 2, 3);
-    return g.node("Det", [x]);
+    const n = 1 + g.random.below(4);
+    return g.node("Det", [
+      g.given(
+        g.random.pick(["f32", "f64"]),
+        g.random.pick([
+          [n, n],
+          ["A", n, n],
+        ]),
+      ),
+    ]);
   },
   (g) =>
     g.node("IsInf", [g.need(["f32", "f64", "f16"], 0, 4)], {

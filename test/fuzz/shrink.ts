@@ -10,7 +10,12 @@ import { configNames } from "./check.ts";
 import type { Checker } from "./checker.ts";
 
 /** The smallest case that was found with the same kind of failure. Takes at most `limitMs`. */
-export async function shrink(start: FuzzCase, kind: string, checker: Checker, limitMs: number): Promise<FuzzCase> {
+export async function shrink(
+  start: FuzzCase,
+  kind: string,
+  checker: Pick<Checker, "check">,
+  limitMs: number,
+): Promise<FuzzCase> {
   const end = performance.now() + limitMs;
   const only = configNames.filter((n) => kind.replace(/^(run|compile) /, "").startsWith(n));
   // The longest name alone: "wasm strict" is no failure of "wasm".
@@ -204,6 +209,7 @@ function sliced(t: Tensor, dims: readonly number[]): Tensor {
 const plainerData: Step = (c) =>
   c.runs.flatMap((r, k) =>
     Object.entries(r).flatMap(([name, t]) => {
+      if (t.bytes.length === 0) return [];
       const zero: Tensor = { ...t, bytes: new Uint8Array(t.bytes.length) };
       const view = typedView(t.dtype, t.bytes);
       const first = typedView(t.dtype, zero.bytes.slice());
