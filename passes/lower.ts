@@ -482,6 +482,8 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
   for (const b of buffers.values()) {
     if (b.scope === "weights" || b.scope === "heap" || rootOf(buffers, b.id) !== b.id) continue;
     const syms = D.symbolsOf((b.storage ?? dense(b.shape)).size);
+    // An empty output may have such a dim beside its 0: callers learn of it as they do of others.
+    if (b.scope === "io") for (const d of b.shape) D.symbolsOf(d, syms);
     if ([...syms].some((s) => data.has(s))) moved.add(b.id);
   }
   if (moved.size === 0) return actions;
@@ -573,7 +575,10 @@ function withHeap(actions: Action<Call>[], p: TeProgram, buffers: Map<BufferId, 
     });
     return out;
   };
-  return place(actions, new Set(), new Set([...outputs, ...swapped]));
+  // Nothing writes an empty output; it has a place all the same.
+  const idle = [...outputs].filter((id) => moved.has(id) && !actions.some((a) => touched(a).has(id)));
+  const reserved = idle.map((buffer): Action<Call> => ({ kind: "reserve", buffer }));
+  return [...place(actions, new Set(), new Set([...outputs, ...swapped])), ...reserved];
 }
 function touchesInBoth(a: Action<Call>, id: BufferId, touched: (a: Action<Call>) => Set<BufferId>): boolean {
   return a.kind === "if" && a.then.some((x) => touched(x).has(id)) && a.otherwise.some((x) => touched(x).has(id));
