@@ -322,6 +322,8 @@ class Vectoriser {
           return { kind: "select", dtype: e.dtype, cond: x, a: lit(1), b: lit(0) };
         }
         this.check(e.x.dtype);
+        // No target has them as vectors.
+        if (e.dtype !== e.x.dtype && [e.dtype, e.x.dtype].includes("u32")) this.no();
         return { ...e, x };
       }
       case "bitcast": {
