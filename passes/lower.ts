@@ -94,6 +94,7 @@ class Lowering {
       name: this.p.name,
       symbols: this.p.symbols,
       bindings: bindingsOf(this.p, this.buffers),
+      requires: this.p.requires,
       inputs: this.p.inputs,
       outputs: this.p.outputs,
       kernels: shared.kernels,

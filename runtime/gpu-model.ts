@@ -193,6 +193,10 @@ export class GpuModel {
       this.#values[slot] = symbols[i]!;
     });
     if (plan.seed !== null) this.#values[plan.seed] = seed;
+    plan.requires.forEach((d, i) => {
+      if (this.#dim(d) !== 0)
+        fail(`dims ${plan.manifest.symbols.map((s, k) => `${s.name} = ${symbols[k]}`)}: ${plan.manifest.requires![i]}`);
+    });
     for (const [slot, value] of plan.lets) this.#values[slot] = this.#dim(value);
     plan.inputs.forEach((port, i) => {
       checkDims(bound[i]!, this.#dims(port));

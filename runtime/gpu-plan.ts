@@ -74,6 +74,8 @@ export type Plan = {
   /** The slot of the run's seed. */
   readonly seed: number | null;
   readonly lets: readonly (readonly [symbol: number, value: PlanDim])[];
+  /** Each must be 0: the manifest says why. */
+  readonly requires: readonly PlanDim[];
   readonly sizes: { readonly arena: PlanDim; readonly prepared: PlanDim };
   /** Byte ranges of the weights, each a GPU buffer. */
   readonly weights: readonly (readonly [start: number, end: number])[];

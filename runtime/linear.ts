@@ -97,13 +97,14 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     if (planned === key) return;
     planned = null;
     const end = m.plan(...symbols) >>> 0;
+    const dims = `dims ${manifest.symbols.map((s, i) => `${s.name} = ${symbols[i]}`)}`;
+    const why = manifest.requires?.[~end];
+    if (why) fail(`${dims}: ${why}`);
     const need = end - m.memory.buffer.byteLength;
     try {
       if (end === 0 || (need > 0 && m.memory.grow(Math.ceil(need / 65536)) < 0)) fail("");
     } catch {
-      fail(
-        `no memory for dims ${manifest.symbols.map((s, i) => `${s.name} = ${symbols[i]}`)}: ${end || "over 4294901760"} bytes`,
-      );
+      fail(`no memory for ${dims}: ${end || "over 2^32"} bytes`, "E303");
     }
     planned = key;
   };
@@ -121,7 +122,7 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     outputs.forEach((port, i) => {
       if (!port.late) checkRoom(port, before[inputs.length + i]!.dims, out);
     });
-    if (!ready && m.init!() !== 0) fail("the model's init failed: out of memory");
+    if (!ready && m.init!() !== 0) fail("init is out of memory", "E303");
     ready = true;
     bound.forEach(({ data }, i) => {
       new Uint8Array(m.memory.buffer, before[i]!.at, data.byteLength).set(
@@ -129,8 +130,8 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
       );
     });
     const status = m.run((options.seed ?? 0) | 0);
-    if (status !== 0)
-      fail(status === 1 ? "a dim that depends on the data is out of its range" : "the run is out of memory");
+    if (status === 1) fail("a dim that depends on the data is out of its range");
+    if (status) fail("the run is out of memory", "E303");
     const after = rows(m);
     return Object.fromEntries(
       outputs.map((port, i) => {

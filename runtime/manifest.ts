@@ -35,6 +35,8 @@ export type Manifest = {
   readonly outputs: readonly PortInfo[];
   /** In the order of plan's parameters. */
   readonly symbols: readonly SymbolInfo[];
+  /** Why dims are refused that do not fit each other, by the index whose complement (~) plan returns. */
+  readonly requires?: readonly string[];
   /** Bytes of the regions of memory; text where they depend on symbols. */
   readonly sizes: { readonly weights: number; readonly prepared: number; readonly arena: number | string };
   /** Where the weights are: in the module's own data, in the loader's text (base64), or in a file beside. */

@@ -46,8 +46,9 @@ export const classOf = (type: string): ArrayClass => classes[type] ?? Uint8Array
 export const tagOf = (x: unknown): string => Object.prototype.toString.call(x).slice(8, -1);
 export const textOf = (dims: readonly (number | string)[]): string => `[${dims.join(", ")}]`;
 export const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
-export function fail(message: string): never {
-  throw new Error(message);
+/** code: E303 where memory does not suffice, else E402, what is given does not fit: as the command line says it. */
+export function fail(message: string, code = "E402"): never {
+  throw Object.assign(new Error(message), { code });
 }
 
 // ---- files ------------------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import * as D from "../../src/ir/dim.ts";
 import type { Expr } from "../../src/ir/expr.ts";
 import * as E from "../../src/ir/expr.ts";
 import type { AnyNode, Graph, Value } from "../../src/ir/graph.ts";
-import { defOf } from "../../src/ir/graph-maker.ts";
+import { defOf, requirementsOf } from "../../src/ir/graph-maker.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
+import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Port, TeProgram } from "../../src/ir/te.ts";
 import { makeTeBuilder, TeContext } from "../../src/ir/te-builder.ts";
 
@@ -44,6 +45,7 @@ export function toTe(g: Graph): TeProgram {
   return {
     name: g.name,
     symbols: ctx.symbols,
+    requires: [...ctx.requires.values()],
     buffers: ctx.buffers,
     inputs,
     outputs,
@@ -133,6 +135,11 @@ class GraphLowering {
       wanted: (k) => this.used.has(n.outputs[k] ?? null),
       inline: (g, inputs) => inlineGraph(this.ctx, g, inputs),
     });
+    for (const r of requirementsOf(n, ins, this.ctx.symbols)) b.require(r.zero, r.why);
+    for (const v of outs)
+      for (const d of v?.type.kind === "tensor" ? v.type.tensor.shape : [])
+        if (!D.nonNegative(d, rangesOf(this.ctx.symbols)))
+          b.require(D.min(d, D.zero), `an extent of its output, ${d.key}, is negative`);
     switch (def.body.kind) {
       case "compute":
         return def.body.compute(b, n as never);

@@ -7,6 +7,7 @@ import * as D from "./dim.ts";
 import type { AnyNode, Attrs, Graph, Node, Value } from "./graph.ts";
 import { copyNodes } from "./graph-copy.ts";
 import type { BodyMaker, GraphBuilder, InferCtx, OpDef, PartialTensor } from "./opdef.ts";
+import type { Requirement } from "./program.ts";
 import { evaluateSymbolically, knownOf, maxKnown, rangesOf } from "./symbolic.ts";
 import { allDims, makeTeBuilder, TeContext, tensorShape } from "./te-builder.ts";
 import { countOf, isFloat, type Tensor, tensorOf, type ValueType } from "./types.ts";
@@ -14,6 +15,58 @@ import { countOf, isFloat, type Tensor, tensorOf, type ValueType } from "./types
 /** The definition of a node whose attributes were parsed by it: the one place where an untyped node meets its own definition. */
 export function defOf(n: Pick<AnyNode, "def">): OpDef<Attrs> {
   return n.def as OpDef<Attrs>;
+}
+
+type Inferring = Pick<InferCtx, "outputCount" | "ranges" | "give" | "fresh" | "require"> & { readonly loc: Loc };
+function inferred(
+  def: OpDef<Attrs>,
+  attrs: Attrs,
+  ins: readonly (Value | null)[],
+  { loc, ...rest }: Inferring,
+): readonly ValueType[] {
+  const ctx: InferCtx = {
+    ...rest,
+    known: (i) => ins[i]?.known ?? null,
+    dims: (i) => allDims(ins[i]?.known ?? null),
+    constant: (i) => ins[i]?.constant ?? null,
+    fail: (message, hint) => {
+      throw userError("E205", message, { loc, hint });
+    },
+  };
+  try {
+    return def.infer(
+      ins.map((i) => i?.type ?? null),
+      attrs,
+      ctx,
+    );
+  } catch (e) {
+    if (e instanceof UserError) throw e;
+    throw new InternalError(`infer of ${def.name} "${loc.node}": ${(e as Error).message}`, { cause: e });
+  }
+}
+/** What a node's infer requires of a run, over the symbols of its inputs. */
+export function requirementsOf(
+  n: AnyNode,
+  ins: readonly (Value | null)[],
+  symbols: readonly Sym[],
+): readonly Requirement[] {
+  const found: Requirement[] = [];
+  const own = new Set<SymbolId>();
+  inferred(defOf(n), n.attrs as Attrs, ins, {
+    outputCount: n.outputs.length,
+    loc: n.loc,
+    ranges: rangesOf(symbols),
+    give: () => {},
+    fresh: (stem) => {
+      const id = `$${stem}.of` as SymbolId;
+      own.add(id);
+      return D.sym(id);
+    },
+    require: (zero, why) => {
+      found.push({ zero, why });
+    },
+  });
+  return found.filter((r) => ![...D.symbolsOf(r.zero)].some((id) => own.has(id)));
 }
 
 export class GraphMaker implements GraphBuilder {
@@ -164,7 +217,10 @@ export class GraphMaker implements GraphBuilder {
     const ins = inputs.map((i) => (i === null ? null : this.get(i)));
     const knowns = types.map((t, k) => given.get(k) ?? null);
     if (knowns.every((k) => k === null)) this.propagate(def, attrs, ins, types, loc, knowns);
-    const outputs = outputNames.map((name, k) => {
+    // A lowering may write its first output, and kernels in loops all that they make, whether the model asks for it or not.
+    const made = (k: number): boolean => k === 0 || def.body.kind === "loops";
+    const outputs = outputNames.map((given, k) => {
+      const name = given ?? (made(k) ? `${loc.node}.${k}` : null);
       if (name === null) return null;
       const type = types[k]!;
       const known = knowns[k] ?? null;
@@ -217,11 +273,9 @@ export class GraphMaker implements GraphBuilder {
     given: Map<number, PartialTensor>,
   ): readonly ValueType[] {
     const ins = inputs.map((i) => (i === null ? null : this.get(i)));
-    const ctx: InferCtx = {
+    return inferred(def, attrs, ins, {
       outputCount,
-      known: (i) => ins[i]?.known ?? null,
-      dims: (i) => allDims(ins[i]?.known ?? null),
-      constant: (i) => ins[i]?.constant ?? null,
+      loc,
       ranges: rangesOf(this.symbols),
       give: (k, p) => {
         given.set(k, p);
@@ -231,20 +285,9 @@ export class GraphMaker implements GraphBuilder {
         this.symbols.push({ id, min, max, def: "data" });
         return D.sym(id);
       },
-      fail: (message, hint) => {
-        throw userError("E205", message, { loc, hint });
-      },
-    };
-    try {
-      return def.infer(
-        ins.map((i) => i?.type ?? null),
-        attrs,
-        ctx,
-      );
-    } catch (e) {
-      if (e instanceof UserError) throw e;
-      throw new InternalError(`infer of ${def.name} "${loc.node}": ${(e as Error).message}`, { cause: e });
-    }
+      // What a run has to check is asked for when the node is lowered, for it may still change or go.
+      require: () => {},
+    });
   }
 
   /** What follows for the outputs from what is known of the inputs: by the op's own formula. */

@@ -78,6 +78,8 @@ export interface InferCtx {
   readonly ranges: Ranges;
   /** A new symbol, for an extent that depends on data. The name's stem is a hint. */
   fresh(stem: string, min: number, max: number | null): Dim;
+  /** What shapes must satisfy in a run, where infer cannot tell: a Dim that is 0. A run in which it is not is refused. */
+  require(zero: Dim, why: string): void;
   /** Number of outputs of the node. */
   readonly outputCount: number;
   /** A diagnostic E205 at this node. */
@@ -126,6 +128,8 @@ export interface TeBuilder {
     min?: number,
     max?: number | null,
   ): void;
+  /** As InferCtx.require, over symbols that are bound by now: those that `dim` has bound as well. */
+  require(zero: Dim, why: string): void;
   /** Whether a symbol stands for something that depends on data: a `dim` binds it. */
   isData(id: SymbolId): boolean;
   /** A new symbol for use in dim, counters and extents. */

@@ -9,7 +9,7 @@ import { readKernel } from "./parse-kernel.ts";
 import { BufferScope, readAxis, readDim, readId, readOptionalDims, readRef, resolve } from "./parse-names.ts";
 import type { ConstantTable } from "./print-data.ts";
 import { index32, withVars } from "./print-expr.ts";
-import type { Action, Binding, Call, MemoryPlan, Program, Region } from "./program.ts";
+import type { Action, Binding, Call, MemoryPlan, Program, Region, Requirement } from "./program.ts";
 import type { Buffer } from "./storage.ts";
 import type { Axis, Group, Port, Stage, TeCall, TeProgram } from "./te.ts";
 import type { Tensor } from "./types.ts";
@@ -17,10 +17,17 @@ import type { Tensor } from "./types.ts";
 export function readTe(r: Reader, constants: ConstantTable): TeProgram {
   const names = new BufferScope();
   const head = readHead(r, "te", names);
+  const requires = readRequirements(r);
   const tables = readBuffers(r, names, constants);
   const ports = head.ports();
   const stages = new StageReader(r, names);
-  return { ...head.head, ...ports, ...tables, actions: readActions(r, names, () => readTeCall(r, names, stages)) };
+  return {
+    ...head.head,
+    requires,
+    ...ports,
+    ...tables,
+    actions: readActions(r, names, () => readTeCall(r, names, stages)),
+  };
 }
 
 function readTeCall(r: Reader, names: BufferScope, stages: StageReader): TeCall | null {
@@ -104,6 +111,7 @@ export function readProgram(r: Reader, constants: ConstantTable): Program {
     r.expect("axis");
     bindings.push({ id, input, axis: r.int(), ...range });
   }
+  const requires = readRequirements(r);
   const tables = readBuffers(r, names, constants);
   const kernels: Kernel[] = [];
   while (r.at("kernel")) kernels.push(readKernel(r));
@@ -116,7 +124,7 @@ export function readProgram(r: Reader, constants: ConstantTable): Program {
   const run = actions("run");
   const plan = readPlan(r, names);
   r.expect("}");
-  return { ...head.head, bindings, ...head.ports(), kernels, init, run, ...tables, plan };
+  return { ...head.head, bindings, requires, ...head.ports(), kernels, init, run, ...tables, plan };
 }
 
 function readCall(r: Reader, names: BufferScope, kernels: readonly Kernel[]): Call | null {
@@ -199,6 +207,17 @@ function readHead(
     head: { name, symbols },
     ports: () => ({ inputs: inputs.map((p) => p()), outputs: outputs.map((p) => p()) }),
   };
+}
+function readRequirements(r: Reader): readonly Requirement[] {
+  const requires: Requirement[] = [];
+  while (r.accept("require")) {
+    const zero = readDim(r);
+    r.expect("is");
+    if (r.int() !== 0) r.fail("a requirement is 0");
+    r.expect("else");
+    requires.push({ zero, why: r.name("a reason") });
+  }
+  return requires;
 }
 function readBuffers(
   r: Reader,

@@ -13,6 +13,7 @@ export function writeTe(w: Writer, p: TeProgram, constants: Constants): void {
   const exprs = new ExprPrinter(names);
   let last = -1;
   w.block(programHead("te", p, names), () => {
+    writeRequirements(w, p);
     writeBuffers(w, p, names, constants);
     writeActions(w, p.actions, names, (call) => {
       if (call.kind === "kernel") {
@@ -69,6 +70,7 @@ export function writeProgram(w: Writer, p: Program, constants: Constants): void 
   w.block(programHead("program", p, names), () => {
     for (const b of p.bindings)
       w.line(`bind ${D.sym(b.id).key} in ${rangeText(b.min, b.max)} from input ${b.input} axis ${b.axis}`);
+    writeRequirements(w, p);
     writeBuffers(w, p, names, constants);
     for (const k of p.kernels) writeKernel(w, k);
     if (p.init.length > 0) w.block("init", () => writeActions(w, p.init, names, call));
@@ -95,6 +97,9 @@ function programHead(kind: string, p: TeProgram | Program, names: BufferNames): 
     return nameText(x.name) === ref ? ref : `${nameText(x.name)}: ${ref}`;
   };
   return headText(kind, p.name, p.inputs.map(port), p.outputs.map(port), p.symbols);
+}
+function writeRequirements(w: Writer, p: TeProgram | Program): void {
+  for (const r of p.requires) w.line(`require ${r.zero.key} is 0 else ${JSON.stringify(r.why)}`);
 }
 function writeBuffers(w: Writer, p: TeProgram | Program, names: BufferNames, constants: Constants): void {
   for (const b of p.buffers.values()) {

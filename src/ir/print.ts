@@ -15,7 +15,8 @@
 //   LOC      loc("node", "op", pass = "...", from = LOC)                 the op is left out when it is that of the node
 //   SYMBOL   N in 1..64 [from data | = DIM]
 //   DIM      2*N + 3, floordiv(a, b), mod(a, b), max(a, ...), min, broadcast
-//   te       te @NAME(PORT, ...) -> PORT where ... { BUFFER*  ACTION* }                  PORT: name[: buffer]
+//   te       te @NAME(PORT, ...) -> PORT where ... { REQUIRE*  BUFFER*  ACTION* }        PORT: name[: buffer]
+//   REQUIRE  require DIM is 0 else "why"
 //   BUFFER   buffer NAME#ID: f32[N, 4] SCOPE STORAGE [= const DATA]
 //   STORAGE  nothing (not chosen) | dense | [strides (DIM, ...)] [blocks (axis by n stride DIM, ...)] [in root] [offset DIM]
 //            [size DIM] where they are not those of dense row-major storage; T: [part of b from (DIM, ...) step (DIM, ...)]
@@ -23,7 +24,7 @@
 //            dim N in 0..9 = b[DIM] | dim N in 0..9 = DIM | reserve b | release b
 //            loop i in 0..DIM [while b] [swap (b, c), ...] { ACTION* }
 //   STAGE    stage NAME#ID(i in 0..DIM, ...) [scan i] LOC { [def*] b = EXPR ... }        def @1 = EXPR: @1 stands for that tree
-//   program  program @NAME(PORT, ...) -> PORT where ... { (bind N in 1..64 from input 0 axis 1)*  BUFFER*  kernel*
+//   program  program @NAME(PORT, ...) -> PORT where ... { (bind N in 1..64 from input 0 axis 1)*  REQUIRE*  BUFFER*  kernel*
 //            init { ACTION* } run { ACTION* } plan { (let N = DIM)* (place b in arena DIM)* sizes ... bound DIM } }
 //            its calls: call @kernel(b, ...) [scalars (DIM, ...)] [dims (DIM, ...)]
 //   kernel   kernel @NAME(A: f32[N, 4] SCOPE STORAGE, ...) [scalars (a: f32, ...)] [dims (N, ...)] [overlap (A, B), ...] { STMT* }

@@ -85,11 +85,18 @@ export type Binding = {
   readonly max: number | null;
 };
 
+/**
+ * What the dims of inputs must satisfy besides their bounds: `zero`, over their symbols, is 0. Checked with the plan's lets, before
+ * memory is touched; a run in which it is not is refused with `why`.
+ */
+export type Requirement = { readonly zero: Dim; readonly why: string };
+
 /** init runs once per load and fills prepared buffers; run is one inference. */
 export type Program = {
   readonly name: string;
   readonly symbols: readonly Sym[];
   readonly bindings: readonly Binding[];
+  readonly requires: readonly Requirement[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   readonly kernels: readonly Kernel[];

@@ -8,7 +8,9 @@ import { cast, type Expr, v } from "./expr.ts";
 import type { Graph } from "./graph.ts";
 import type { Kernel } from "./loops.ts";
 import type { PartialTensor, ReduceSpec, TeBuilder } from "./opdef.ts";
+import type { Requirement } from "./program.ts";
 import { type Buffer, dense, type Scope, type Storage } from "./storage.ts";
+import { rangesOf } from "./symbolic.ts";
 import type { Axis, Reduce, TeAction, TeExpr } from "./te.ts";
 import { type DType, isFloat, type Tensor, type ValueType, widened } from "./types.ts";
 
@@ -17,7 +19,10 @@ export class TeContext {
   readonly buffers: Map<BufferId, Buffer> = new Map();
   readonly constants: Map<BufferId, Tensor> = new Map();
   readonly symbols: Sym[];
+  /** By what has to be 0. */
+  readonly requires: Map<Dim, Requirement> = new Map();
   actions: TeAction[] = [];
+  private depth = 0;
   private nextBuffer = 0;
   private nextStage = 0;
   private nextSymbol = 0;
@@ -47,12 +52,29 @@ export class TeContext {
   nested(f: () => void): TeAction[] {
     const outer = this.actions;
     this.actions = [];
+    this.depth++;
     try {
       f();
       return this.actions;
     } finally {
       this.actions = outer;
+      this.depth--;
     }
+  }
+  /**
+   * What follows from the inputs' dims is a requirement of the program; what depends on data, or on whether a branch is taken at all,
+   * is an action.
+   */
+  require(zero: Dim, why: string): void {
+    const simple = D.simplify(zero, rangesOf(this.symbols));
+    if (simple === D.zero) return;
+    const ofInputs = [...D.symbolsOf(simple)].every((id) => this.symbols.some((s) => s.id === id && s.def === null));
+    if (ofInputs && this.depth === 0) {
+      if (!this.requires.has(simple)) this.requires.set(simple, { zero: simple, why });
+      return;
+    }
+    const { id } = this.symbol("required");
+    this.actions.push({ kind: "dim", id, from: { value: simple }, min: 0, max: 0 });
   }
 }
 
@@ -147,6 +169,7 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
         max,
       });
     },
+    require: (zero, why) => ctx.require(zero, `${io.loc.op} "${io.loc.node}": ${why}`),
     isData: (id) => ctx.symbols.some((s) => s.id === id && s.def === "data"),
     symbol: (stem) => ctx.symbol(stem),
     loop: (o, body) => {

@@ -8,7 +8,7 @@ import type { Loc } from "../base/diagnostics.ts";
 import type { Dim, Sym } from "./dim.ts";
 import type { Binary, Bitcast, Cast, Const, Load, MulAdd, Select, Table, Unary, Var } from "./expr.ts";
 import type { Kernel } from "./loops.ts";
-import type { Action } from "./program.ts";
+import type { Action, Requirement } from "./program.ts";
 import type { Buffer } from "./storage.ts";
 import type { DType, Tensor } from "./types.ts";
 
@@ -67,6 +67,7 @@ export type TeAction = Action<TeCall>;
 export type TeProgram = {
   readonly name: string;
   readonly symbols: readonly Sym[];
+  readonly requires: readonly Requirement[];
   readonly buffers: ReadonlyMap<BufferId, Buffer>;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];

@@ -44,6 +44,11 @@ export function verifyProgram(p: Program, cells: Cells = asTheyAre, kernels: Ker
     at.require(input?.shape[b.axis] === D.sym(b.id), `input ${b.input} has no such dim at axis ${b.axis}`);
     bound.add(b.id);
   }
+  checkDims(
+    p.requires.map((r) => r.zero),
+    bound,
+    place.in("a requirement"),
+  );
   for (const port of p.inputs) checkDims(p.buffers.get(port.buffer)!.shape, bound, place.in(`input "${port.name}"`));
   if (final) {
     checkPlan(p, cells, bound, place.in("plan"));

@@ -16,6 +16,11 @@ export function verifyTe(p: TeProgram): void {
   checkTables(p, place);
   const bound = new Set<SymbolId>([seed]);
   for (const s of p.symbols) if (s.def === null) bound.add(s.id);
+  checkDims(
+    p.requires.map((r) => r.zero),
+    bound,
+    place.in("a requirement"),
+  );
   const stages = new Set<StageId>();
   const verifier = new ActionVerifier(p, null, (call: TeCall, now, at) => {
     if (call.kind === "group") return group(call.group, stages, p.buffers, now, at);

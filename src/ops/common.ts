@@ -32,10 +32,27 @@ export function broadcastShapes(shapes: readonly (readonly Dim[])[], ctx: InferC
       const d = s[k - (rank - s.length)];
       return d === undefined || d === D.one ? [] : [d];
     });
-    const ints = new Set(ds.flatMap((d) => (d.kind === "int" ? [d.value] : [])));
-    if (ints.size > 1) ctx.fail(`shapes ${shapes.map(shapeText).join(" and ")} do not broadcast`);
-    return ds.length === 0 ? D.one : D.broadcast(...ds);
+    if (ds.length === 0) return D.one;
+    const whole = D.broadcast(...ds);
+    const why = `shapes ${shapes.map(shapeText).join(" and ")} do not broadcast`;
+    for (const d of ds) mustBeZero(unlikeBroadcast(d, whole), why, ctx);
+    return whole;
   });
+}
+/** 0 when an extent is that of the result, or 1. */
+export function unlikeBroadcast(d: Dim, whole: Dim): Dim {
+  const from = (x: Dim): Dim => D.max(D.sub(d, x), D.sub(x, d));
+  return d === whole ? D.zero : D.min(from(whole), from(D.one));
+}
+/** A diagnostic unless a Dim is 0, a requirement of the run where infer cannot tell. */
+export function mustBeZero(d: Dim, why: string, ctx: Pick<InferCtx, "ranges" | "require" | "fail">): void {
+  const rest = D.simplify(d, ctx.ranges);
+  if (rest.kind !== "int") ctx.require(rest, why);
+  else if (rest !== D.zero) ctx.fail(why);
+}
+/** Two extents that are one. */
+export function sameExtent(a: Dim, b: Dim, why: string, ctx: Pick<InferCtx, "ranges" | "require" | "fail">): void {
+  mustBeZero(D.sub(a, b), why, ctx);
 }
 export function shapeText(s: readonly Dim[]): string {
   return `[${s.map((d) => d.key).join(", ")}]`;

@@ -5,11 +5,23 @@ import * as D from "../ir/dim.ts";
 import * as E from "../ir/expr.ts";
 import { constant, type Expr, i32, load, mulAdd } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
-import type { Accuracy, OpDef, TeBuilder } from "../ir/opdef.ts";
+import type { Accuracy, InferCtx, OpDef, TeBuilder } from "../ir/opdef.ts";
 import { op } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, isFloat, tensorType } from "../ir/types.ts";
-import { broadcastShapes, loadBroadcast, noAttrs, onnx, sameType, shapeText, tensor } from "./common.ts";
+import {
+  broadcastShapes,
+  loadBroadcast,
+  mustBeZero,
+  noAttrs,
+  onnx,
+  optionalTensor,
+  sameExtent,
+  sameType,
+  shapeText,
+  tensor,
+  unlikeBroadcast,
+} from "./common.ts";
 
 export const contraction: Accuracy = { kind: "rtol", r: 1e-5 };
 
@@ -38,14 +50,13 @@ export function sumOfProducts(
 export function matmulShapes(
   a: readonly Dim[],
   b: readonly Dim[],
-  ctx: { fail(m: string): never },
+  ctx: Pick<InferCtx, "ranges" | "require" | "fail">,
   broadcast: (s: readonly (readonly Dim[])[]) => readonly Dim[],
 ): { shape: readonly Dim[]; k: Dim } {
   if (a.length === 0 || b.length === 0) ctx.fail("matmul of a scalar");
   const k = a[a.length - 1]!;
   const kb = b[Math.max(0, b.length - 2)]!;
-  if (k !== kb && k.kind === "int" && kb.kind === "int")
-    ctx.fail(`inner extents differ: ${shapeText(a)} times ${shapeText(b)}`);
+  sameExtent(k, kb, `inner extents differ: ${shapeText(a)} times ${shapeText(b)}`, ctx);
   const batch = broadcast([a.slice(0, -2), b.slice(0, -2)]);
   return {
     shape: [...batch, ...(a.length > 1 ? [a[a.length - 2]!] : []), ...(b.length > 1 ? [b[b.length - 1]!] : [])],
@@ -111,7 +122,15 @@ export const Gemm: OpDef<{ alpha: number; beta: number; transA: boolean; transB:
       ctx.fail(`Gemm needs matrices, not ${shapeText(p.shape)} and ${shapeText(q.shape)}`);
     const [m, k] = a.transA ? [p.shape[1]!, p.shape[0]!] : [p.shape[0]!, p.shape[1]!];
     const [kb, n] = a.transB ? [q.shape[1]!, q.shape[0]!] : [q.shape[0]!, q.shape[1]!];
-    if (k.kind === "int" && kb.kind === "int" && k !== kb) ctx.fail(`inner extents differ: ${k.key} and ${kb.key}`);
+    sameExtent(k, kb, `inner extents differ: ${k.key} and ${kb.key}`, ctx);
+    const bias = optionalTensor(x, 2);
+    if (bias) {
+      const why = `C of shape ${shapeText(bias.shape)} does not broadcast to [${m.key}, ${n.key}]`;
+      if (bias.shape.length > 2) ctx.fail(why);
+      bias.shape.forEach((d, j) => {
+        mustBeZero(unlikeBroadcast(d, [m, n][2 - bias.shape.length + j]!), why, ctx);
+      });
+    }
     return [tensorType(p.dtype, [m, n])];
   },
   body: {

@@ -8,7 +8,7 @@ import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, type TensorType, tensorType } from "../ir/types.ts";
-import { onnx, sameType, shapeText, tensor } from "./common.ts";
+import { mustBeZero, onnx, sameExtent, sameType, shapeText, tensor } from "./common.ts";
 import { contraction, sumOfProducts, zeroPoint } from "./contract.ts";
 import { padded, padInto, parseWindow, type WindowAttrs, type WindowAxis, windowAxes, windowIndex } from "./window.ts";
 
@@ -20,10 +20,9 @@ export function convShape(x: TensorType, w: TensorType, a: ConvAttrs, ctx: Infer
   if (x.shape.length < 3 || w.shape.length !== x.shape.length)
     ctx.fail(`a convolution of ${shapeText(x.shape)} with weights ${shapeText(w.shape)}`);
   const [c, m, cg] = [x.shape[1]!, w.shape[0]!, w.shape[1]!];
-  if (c.kind === "int" && cg.kind === "int" && c.value !== cg.value * a.group)
-    ctx.fail(`${c.value} channels do not fit weights of ${cg.value} channels in ${a.group} groups`);
-  if (m.kind === "int" && m.value % a.group !== 0)
-    ctx.fail(`${m.value} output channels do not divide into ${a.group} groups`);
+  const perGroup = `${c.key} channels do not fit weights of ${cg.key} channels in ${a.group} groups`;
+  sameExtent(c, D.mul(cg, D.int(a.group)), perGroup, ctx);
+  mustBeZero(D.mod(m, D.int(a.group)), `${m.key} output channels do not divide into ${a.group} groups`, ctx);
   const axes = convAxes(a, x.shape, w.shape, ctx.fail);
   return [x.shape[0]!, m, ...axes.map((s) => s.out)];
 }

@@ -9,7 +9,7 @@ import type { Stmt } from "../ir/loops.ts";
 import { type OpDef, op, type PartialTensor, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { tensorType } from "../ir/types.ts";
-import { keepText, likeInput, noAttrs, normalAxis, onnx, sameType, shapeText, tensor } from "./common.ts";
+import { keepText, likeInput, noAttrs, normalAxis, onnx, sameExtent, sameType, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt, toIndex } from "./ints.ts";
 import { callKernel, seq, store, unravel, when } from "./kernel.ts";
 
@@ -223,6 +223,9 @@ export const ScatterElements: OpDef<ScatterAttrs> = op({
     normalAxis(a.axis, t.shape.length, ctx);
     if (ix.shape.length !== t.shape.length || u.shape.length !== t.shape.length)
       ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
+    ix.shape.forEach((d, k) => {
+      sameExtent(d, u.shape[k]!, `indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)}`, ctx);
+    });
     return likeInput(x, ctx);
   },
   body: {
@@ -253,6 +256,10 @@ export const ScatterND: OpDef<{ reduction: string }> = op({
     const width = indexWidth(ix.shape, ctx.fail);
     if (width > t.shape.length || u.shape.length !== ix.shape.length - 1 + t.shape.length - width)
       ctx.fail(`indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`);
+    [...ix.shape.slice(0, -1), ...t.shape.slice(width)].forEach((d, k) => {
+      const why = `indices ${shapeText(ix.shape)} and updates ${shapeText(u.shape)} for data ${shapeText(t.shape)}`;
+      sameExtent(d, u.shape[k]!, why, ctx);
+    });
     return likeInput(x, ctx);
   },
   body: {

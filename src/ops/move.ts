@@ -14,12 +14,15 @@ import {
   keepText,
   likeInput,
   loadBroadcast,
+  mustBeZero,
   noAttrs,
   normalAxis,
   onnx,
+  sameExtent,
   sameType,
   shapeText,
   tensor,
+  unlikeBroadcast,
 } from "./common.ts";
 import { bindExtents, ceilDiv, countKnown, dimAt, intAt, toIndex } from "./ints.ts";
 
@@ -76,11 +79,11 @@ export const Concat: OpDef<{ axis: number }> = op({
     const axis = normalAxis(a.axis, first.shape.length, ctx);
     for (const t of ts) {
       sameType(first, t, ctx);
-      if (
-        t.shape.length !== first.shape.length ||
-        t.shape.some((d, k) => k !== axis && d.kind === "int" && first.shape[k]!.kind === "int" && d !== first.shape[k])
-      )
-        ctx.fail(`shapes ${ts.map((s) => shapeText(s.shape)).join(", ")} do not concatenate along axis ${axis}`);
+      const why = `shapes ${ts.map((s) => shapeText(s.shape)).join(", ")} do not concatenate along axis ${axis}`;
+      if (t.shape.length !== first.shape.length) ctx.fail(why);
+      t.shape.forEach((d, k) => {
+        if (k !== axis) sameExtent(d, first.shape[k]!, why, ctx);
+      });
     }
     return [
       tensorType(
@@ -186,16 +189,19 @@ export const Split: OpDef<SplitAttrs> = op<SplitAttrs>({
     const given = a.split ? a.split.length : x[1] ? countKnown(tensor(x, 1, ctx), ctx, "parts") : count;
     if (given !== count) ctx.fail(`${given} sizes for ${count} outputs`);
     const equal = a.ceil ? ceilDiv(d, count) : D.floordiv(d, D.int(count));
-    if (!a.split && !x[1] && !a.ceil && d.kind === "int" && d.value % count !== 0)
-      ctx.fail(`axis ${axis} of extent ${d.value} does not divide into ${count} equal parts`);
+    if (!a.split && !x[1] && !a.ceil)
+      mustBeZero(
+        D.mod(d, D.int(count)),
+        `axis ${axis} of extent ${d.key} does not divide into ${count} equal parts`,
+        ctx,
+      );
     const sizes = Array.from({ length: count }, (_, k): Dim => {
       if (a.split) return D.int(a.split[k]!);
       if (x[1]) return dimAt(ctx.known(1), k) ?? ctx.fresh("split", 0, null);
       return a.ceil ? D.simplify(D.max(D.zero, D.min(equal, D.sub(d, D.mul(equal, D.int(k))))), ctx.ranges) : equal;
     });
     const total = D.add(...sizes);
-    if (total.kind === "int" && d.kind === "int" && total !== d)
-      ctx.fail(`parts of ${total.value} elements in all for an axis of ${d.value}`);
+    if (a.split || x[1]) sameExtent(total, d, `parts of ${total.key} elements in all for an axis of ${d.key}`, ctx);
     return sizes.map((s) =>
       tensorType(
         t.dtype,
@@ -269,6 +275,14 @@ export const Expand: OpDef<Record<string, never>> = op({
           return own === D.one ? want : E.where(E.eq(want, 1), E.ofDim(own), want);
         }),
       );
+      x.shape.forEach((d, k) => {
+        const to = out.shape[k + out.shape.length - x.shape.length]!;
+        if (D.symbolsOf(to).size > 0)
+          b.require(
+            unlikeBroadcast(d, to),
+            `shape ${shapeText(x.shape)} does not broadcast to ${shapeText(out.shape)}`,
+          );
+      });
       b.map(out, (i) => loadBroadcast(x, i, out.shape));
     },
   },

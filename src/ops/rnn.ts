@@ -9,7 +9,7 @@ import type { Attrs } from "../ir/graph.ts";
 import { type Accuracy, type InferCtx, type OpDef, op, type RawNode, type TeBuilder } from "../ir/opdef.ts";
 import type { Buffer } from "../ir/storage.ts";
 import { type DType, tensorType, type ValueType } from "../ir/types.ts";
-import { onnx, shapeText, tensor, wide } from "./common.ts";
+import { onnx, optionalTensor, sameExtent, shapeText, tensor, wide } from "./common.ts";
 import { sumOfProducts } from "./contract.ts";
 import { expm1, sigmoid, softplus } from "./elementwise.ts";
 import { toIndex } from "./ints.ts";
@@ -101,11 +101,34 @@ function sizesOf(
     directions: a.direction === "bidirectional" ? 2 : 1,
   };
 }
-function inferRecurrent(states: number, recurrentAxis: number, recurrent: number): OpDef<RecurrentAttrs>["infer"] {
+/** The sequence, the lengths and the first states are of one batch, and the weights of the sequence's width. */
+function checkRecurrent(
+  x: readonly (ValueType | null)[],
+  a: RecurrentAttrs,
+  s: Sizes,
+  inputAxis: number,
+  ctx: InferCtx,
+): void {
+  const first = a.batchFirst ? [s.batch, D.int(s.directions), s.hidden] : [D.int(s.directions), s.batch, s.hidden];
+  const lengths = optionalTensor(x, usual.lengths);
+  if (lengths?.shape.length === 1)
+    sameExtent(lengths.shape[0]!, s.batch, `${lengths.shape[0]!.key} lengths for a batch of ${s.batch.key}`, ctx);
+  for (const k of [usual.h, usual.c]) {
+    const t = optionalTensor(x, k);
+    if (t?.shape.length !== 3) continue;
+    t.shape.forEach((d, axis) => {
+      sameExtent(d, first[axis]!, `a first state of shape ${shapeText(t.shape)}, not ${shapeText(first)}`, ctx);
+    });
+  }
+  const [width, rows] = [tensor(x, 0, ctx).shape[2]!, tensor(x, 1, ctx).shape[inputAxis]!];
+  sameExtent(width, rows, `weights for ${rows.key} inputs, not ${width.key}`, ctx);
+}
+function inferRecurrent(states: number, recurrentAxis: number): OpDef<RecurrentAttrs>["infer"] {
   return (x, a, ctx: InferCtx): readonly ValueType[] => {
     const t = tensor(x, 0, ctx);
-    const s = sizesOf(a, t.shape, tensor(x, recurrent, ctx).shape, recurrentAxis, ctx.fail);
+    const s = sizesOf(a, t.shape, tensor(x, 2, ctx).shape, recurrentAxis, ctx.fail);
     const d = D.int(s.directions);
+    checkRecurrent(x, a, s, recurrentAxis, ctx);
     const last = tensorType(t.dtype, a.batchFirst ? [s.batch, d, s.hidden] : [d, s.batch, s.hidden]);
     const all = tensorType(t.dtype, a.batchFirst ? [s.batch, s.steps, d, s.hidden] : [s.steps, d, s.batch, s.hidden]);
     return [all, ...Array.from({ length: states }, () => last)];
@@ -364,7 +387,7 @@ function recurrentOp(type: string, since: readonly number[], kind: CellKind): Op
     accuracy,
     effects: "none",
     parse: parseRecurrent(kind.activations),
-    infer: inferRecurrent(kind.states, 2, 2),
+    infer: inferRecurrent(kind.states, 2),
     body: {
       kind: "control",
       control: (b, n) =>
@@ -389,7 +412,7 @@ export const DynamicQuantizeLSTM: OpDef<RecurrentAttrs> = op({
   accuracy: { kind: "rtol", r: 1e-2 },
   effects: "none",
   parse: parseRecurrent(lstmCell.activations),
-  infer: inferRecurrent(2, 1, 2),
+  infer: inferRecurrent(2, 1),
   body: {
     kind: "control",
     control: (b, n) =>

@@ -13,6 +13,7 @@ import {
   type IndexAttrs,
   indexType,
   keepText,
+  mustBeZero,
   noAttrs,
   normalAxis,
   onnx,
@@ -39,8 +40,7 @@ export const TopK: OpDef<TopKAttrs> = op<TopKAttrs>({
     const axis = normalAxis(a.axis, t.shape.length, ctx);
     const k = a.k !== undefined ? D.int(a.k) : (dimAt(ctx.known(1), 0) ?? ctx.fresh("k", 0, null));
     const d = t.shape[axis]!;
-    if (k.kind === "int" && d.kind === "int" && k.value > d.value)
-      ctx.fail(`${k.value} elements of an axis of ${d.value}`);
+    mustBeZero(D.max(D.sub(k, d), D.zero), `${k.key} elements of an axis of ${d.key}`, ctx);
     const shape = t.shape.map((e, j) => (j === axis ? k : e));
     return [tensorType(t.dtype, shape), tensorType(indexType(a), shape)];
   },
@@ -55,6 +55,8 @@ export const TopK: OpDef<TopKAttrs> = op<TopKAttrs>({
           values.shape,
           values.shape.map((_, j) => (j === axis ? intAt(b, 1) : null)),
         );
+      const more = D.sub(values.shape[axis]!, x.shape[axis]!);
+      b.require(D.max(more, D.zero), `more elements than the axis of ${x.shape[axis]!.key} has`);
       topK(b, x, values, indices, axis, n.attrs.largest);
     },
   },

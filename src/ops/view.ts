@@ -7,7 +7,7 @@ import { type Expr, ofDim } from "../ir/expr.ts";
 import type { Attrs } from "../ir/graph.ts";
 import { type InferCtx, type OpDef, op, type TeBuilder } from "../ir/opdef.ts";
 import { type TensorType, tensorType, type ValueType } from "../ir/types.ts";
-import { noAttrs, normalAxis, onnx, shapeText, tensor } from "./common.ts";
+import { mustBeZero, noAttrs, normalAxis, onnx, sameExtent, shapeText, tensor } from "./common.ts";
 import { bindExtents, dimAt, intAt } from "./ints.ts";
 
 function view<A extends Attrs>(
@@ -52,12 +52,9 @@ export function reshapeDims(
   });
   if (open >= 0) {
     const rest = D.product(dims);
-    if (
-      total.kind === "int" &&
-      rest.kind === "int" &&
-      (rest.value === 0 ? total.value !== 0 : total.value % rest.value !== 0)
-    )
-      ctx.fail(`${total.value} elements do not fit shape ${shapeText(want.map((e) => e as Dim))}`);
+    const why = `${total.key} elements do not fit shape ${wantedText(want)}`;
+    if (rest !== D.zero) mustBeZero(D.mod(total, rest), why, ctx);
+    else if (total.kind === "int" && total !== D.zero) ctx.fail(why);
     dims[open] = total === D.zero ? D.zero : D.floordiv(total, rest);
   } else {
     // One unknown extent follows from the others.
@@ -66,12 +63,12 @@ export function reshapeDims(
       const rest = D.product(dims.filter((_, k) => k !== unknown[0]));
       dims[unknown[0]!] = D.floordiv(total, rest);
     }
-    const now = D.product(dims);
-    if (total.kind === "int" && now.kind === "int" && total !== now)
-      ctx.fail(`${total.value} elements do not fit shape ${shapeText(dims)}`);
+    sameExtent(total, D.product(dims), `${total.key} elements do not fit shape ${wantedText(want)}`, ctx);
   }
   return dims;
 }
+const wantedText = (want: readonly (Dim | number | null)[]): string =>
+  `[${want.map((e) => (e === null || typeof e === "number" ? "?" : e.key)).join(", ")}]`;
 export const Reshape: OpDef<{ allowZero: boolean; shape?: readonly number[] }> = op({
   name: "Reshape",
   onnx: [onnx("Reshape", 1, 5, 13, 14, 19, 21, 23, 24, 25)],
@@ -116,6 +113,10 @@ function bindReshape(b: TeBuilder, allowZero: boolean): void {
         .reduce<Expr>((p, q) => E.mul(p, E.where(E.lt(q, 0), E.i32(1), q)), E.i32(1));
       return E.where(E.lt(e, 0), E.floordiv(ofDim(D.product(x.shape)), rest), e);
     }),
+  );
+  b.require(
+    D.sub(D.product(x.shape), D.product(out.shape)),
+    `${D.product(x.shape).key} elements do not fit the new shape`,
   );
 }
 export const Identity: OpDef<Record<string, never>> = op({
@@ -166,9 +167,7 @@ export const Squeeze: OpDef<AxesAttrs> = op({
   infer: (x, a, ctx) => {
     const t = tensor(x, 0, ctx);
     const axes = axesOf(a, ctx, (x[1] ?? null) !== null)?.map((k) => normalAxis(k, t.shape.length, ctx));
-    for (const k of axes ?? [])
-      if (t.shape[k]!.kind === "int" && t.shape[k] !== D.one)
-        ctx.fail(`axis ${k} has extent ${t.shape[k]!.key}, not 1`);
+    for (const k of axes ?? []) sameExtent(t.shape[k]!, D.one, `axis ${k} has extent ${t.shape[k]!.key}, not 1`, ctx);
     return [
       tensorType(
         t.dtype,
@@ -208,7 +207,11 @@ export const View: OpDef<{ type: TensorType }> = op<{ type: TensorType }>({
   accuracy: { kind: "exact" },
   effects: "none",
   parse: (n) => n.fail("View is no operator of ONNX"),
-  infer: (x, a, ctx) => [tensorType(tensor(x, 0, ctx).dtype, a.type.shape)],
+  infer: (x, a, ctx) => {
+    const [from, to] = [tensor(x, 0, ctx).shape, a.type.shape];
+    sameExtent(D.product(from), D.product(to), `${shapeText(from)} has not the elements of ${shapeText(to)}`, ctx);
+    return [tensorType(tensor(x, 0, ctx).dtype, to)];
+  },
   body: { kind: "view" },
 });
 

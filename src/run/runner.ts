@@ -107,7 +107,7 @@ export async function refusals<T>(f: () => T | Promise<T>): Promise<T> {
     return await f();
   } catch (e) {
     if (!(e instanceof Error) || e.constructor !== Error) throw e;
-    throw userError(/\bmemory\b/.test(e.message) ? "E303" : "E402", e.message);
+    throw userError((e as { code?: unknown }).code === "E303" ? "E303" : "E402", e.message);
   }
 }
 

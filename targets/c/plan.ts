@@ -10,7 +10,7 @@ import type { SymbolText } from "./dims.ts";
 import { printDim, sizeLimit } from "./dims.ts";
 import type { Interface } from "./interface.ts";
 import { hasShapes } from "./interface.ts";
-import { Names } from "./names.ts";
+import { Names, quoted } from "./names.ts";
 
 const maxDim = 2147483647;
 const seed = "$seed" as SymbolId;
@@ -68,6 +68,10 @@ export function printPlan(p: Program, i: Interface, symbols: PlanSymbols): strin
       read.push(`  if (in->${f.dims}[${axis}] != ${printDim(d, symbol).code.s}) return ${upper}_ERR_DIMS;`);
     });
   });
+  for (const r of p.requires)
+    read.push(
+      `  if (${printDim(r.zero, symbol).code.s} != 0) return ${upper}_ERR_DIMS; /* ${quoted(r.why).slice(1, -1)} */`,
+    );
 
   const layout: string[] = [];
   const define = (id: SymbolId, d: Dim): void => {

@@ -3,7 +3,8 @@
 //   memory   { buffer, grow(pages) }, as a WebAssembly.Memory (pages of 64 KiB)
 //   table    byte address of the io table: for each input, then each output, [address, dim 0, dim 1, ...] of 32-bit words
 //   weights  byte address of the weights region
-//   plan     (...symbols) => bytes of memory that run needs, or 0 when a value is out of range or memory would pass 4 GiB
+//   plan     (...symbols) => bytes of memory that run needs, or 0 when a value is out of range or memory would pass 4 GiB, or
+//            2^32 - 1 - k when the program's requirement k does not hold
 //   init     () => 0 or a status as of run; only when the program has prepared buffers
 //   run      (seed) => 0, or 1: a dim that depends on data is out of its range, 2: out of memory
 //
@@ -17,7 +18,7 @@ import type { Action, Call, Program } from "../../src/ir/program.ts";
 import type { DType } from "../../src/ir/types.ts";
 import { elementBytes, is64, isFloat } from "../../src/ir/types.ts";
 import type { LinearLayout } from "../loader/layout.ts";
-import { linearLayout, maxMemory } from "../loader/layout.ts";
+import { linearLayout, maxMemory, refusal } from "../loader/layout.ts";
 import { Arithmetic } from "./arithmetic.ts";
 import type { Module, View } from "./expr.ts";
 import { indent, viewOf } from "./expr.ts";
@@ -123,6 +124,7 @@ class ProgramPrinter implements Module {
     const body = bindings.map((b, i) => `if (!($${i} >= ${b.min} && $${i} <= ${b.max ?? maxDim})) return 0;`);
     body.push(...bindings.map((b, i) => `${places.symbol(b.id)} = $${i};`));
     body.push(...plan.lets.map(({ id, value }) => `${places.symbol(id)} = ${places.checkedDim(value)};`));
+    body.push(...this.#p.requires.map((r, k) => `if (${places.checkedDim(r.zero)} !== 0) return ${refusal(k)};`));
     const end = aligned256(D.add(D.int(this.#layout.arena), places.resolved(plan.sizes.arena)));
     const fixed = D.known(end);
     if (fixed === null) {

@@ -10,6 +10,10 @@ import { elementBytes } from "../../src/ir/types.ts";
 
 /** One past the highest address that a program may use: 4 GiB less one page, so that an end always fits in 32 bits. */
 export const maxMemory: number = 2 ** 32 - 2 ** 16;
+/** What plan returns, an unsigned number, when requirement `k` of the program does not hold: no end of memory. */
+export function refusal(k: number): number {
+  return 2 ** 32 - 1 - Math.min(k, 2 ** 16 - 2);
+}
 
 /** Byte addresses of the regions. `end` is where the arena begins plus its size when that is static, else where it begins. */
 export type LinearLayout = {

@@ -79,6 +79,7 @@ export function manifestOf(
       const known = labels?.get(port.name);
       return known ? { ...info(port), labels: known } : info(port);
     }),
+    ...(p.requires.length > 0 ? { requires: p.requires.map((r) => r.why) } : {}),
     symbols: p.bindings.map((b) => ({ name: b.id, input: b.input, axis: b.axis, min: b.min, max: b.max })),
     sizes: { weights: size(sizes.weights), prepared: size(sizes.prepared), arena: dimInfo(sizes.arena) },
     weights,

@@ -7,7 +7,7 @@ import type { Action, Call, Program } from "../../src/ir/program.ts";
 import { visitActions } from "../../src/ir/rewrite.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import type { LinearLayout } from "../loader/layout.ts";
-import { maxMemory, placeOf } from "../loader/layout.ts";
+import { maxMemory, placeOf, refusal } from "../loader/layout.ts";
 import { Dims, overflow } from "./dims.ts";
 import { Frame } from "./frame.ts";
 import * as heap from "./heap.ts";
@@ -125,6 +125,9 @@ class ProgramPrinter {
       return m.if(wrong, fail());
     });
     const lets = p.plan.lets.map((l) => dims.set(l.id, dims.checked(l.value)));
+    const required = p.requires.map((r, k) =>
+      m.if(m.i64.ne(dims.checked(r.zero), m.i64.const(0n)), m.return(m.i32.const(refusal(k) | 0))),
+    );
     const rows = this.planRows();
     const end = D.add(D.int(this.layout.arena), p.plan.sizes.arena);
     const last = frame.take("i64");
@@ -149,6 +152,7 @@ class ProgramPrinter {
       ...symbols,
       m.global.set(overflow, m.i32.const(0)),
       ...lets,
+      ...required,
       ...endTest,
       ...kept,
       m.if(m.global.get(overflow, type.i32), fail()),

@@ -68,6 +68,7 @@ class Planner {
     const { p } = this;
     const bindings = p.bindings.map((b) => this.symbol(b.id));
     const lets = p.plan.lets.map((l) => [this.symbol(l.id), this.dim(l.value)] as const);
+    const requires = p.requires.map((r) => this.dim(r.zero));
     const inputs = p.inputs.map((x) => this.port(x));
     const outputs = p.outputs.map((x) => this.port(x));
     const init = this.actions(p.init);
@@ -90,6 +91,7 @@ class Planner {
       seed: this.symbols.get("$seed" as SymbolId) ?? null,
       bindings,
       lets,
+      requires,
       sizes,
       weights: this.parts.map((x) => [x.start, x.end] as const),
       slots: this.slots,

@@ -201,6 +201,7 @@ describe("tensor expressions", () => {
     const base: TeProgram = {
       name: "t",
       symbols: [],
+      requires: [],
       buffers: new Map([[y.id, y]]),
       inputs: [],
       outputs: [],
@@ -266,6 +267,7 @@ describe("tensor expressions", () => {
     const p: TeProgram = {
       name: "t",
       symbols: [],
+      requires: [],
       buffers: new Map([x, y].map((b) => [b.id, b])),
       inputs: [],
       outputs: [],

@@ -42,6 +42,7 @@ function program(actions: readonly TeAction[], more: Partial<TeProgram> = {}): T
       { id: symbolId("M"), min: 0, max: null, def: "data" },
       { id: symbolId("c"), min: 0, max: null, def: "data" },
     ],
+    requires: [],
     buffers: new Map([x, y, flag, w, count, heap, half].map((b) => [b.id, b])),
     inputs: [{ name: "x", buffer: x.id }],
     outputs: [{ name: "y", buffer: y.id }],

@@ -213,6 +213,7 @@ export class Draft {
       name,
       symbols,
       bindings,
+      requires: [],
       inputs,
       outputs,
       kernels,
