@@ -19,24 +19,23 @@ export type Body = {
 
 /**
  * The types that the body's inputs need so that what one iteration leaves suits the next: a dim that the body changes becomes a
- * symbol of its own (by `fresh`). Null when `types` are so already. Throws a UserError E205 when element type or rank change.
+ * symbol of its own (by `fresh`; `own` tells those). Null when `types` are so already. Throws a UserError E205 when element type or rank change.
  */
 export function carriedTypes(
   types: readonly ValueType[],
   carried: BodySpec["carried"],
   outputs: readonly ValueType[],
+  own: (id: SymbolId) => boolean,
   fresh: () => SymbolId,
 ): readonly ValueType[] | null {
   const wider = [...types];
   for (const [input, output] of carried) {
     const after = outputs[output];
     if (!after) throw userError("E205", `the body has ${outputs.length} outputs, which are too few`);
-    wider[input] = widen(types[input]!, after, fresh);
+    wider[input] = widen(types[input]!, after, own, fresh);
   }
   return wider.some((t, i) => t !== types[i]) ? wider : null;
 }
-
-const own = /^\$carried\./;
 
 function sameList(a: ValueType, b: ValueType): boolean {
   if (a.kind === "tensor" || b.kind === "tensor")
@@ -44,11 +43,16 @@ function sameList(a: ValueType, b: ValueType): boolean {
   return a.kind === b.kind && a.elements === b.elements && (a.elements !== undefined || sameList(a.of, b.of));
 }
 /** `before`, itself when it covers `after`. */
-function widen(before: ValueType, after: ValueType, fresh: () => SymbolId): ValueType {
+function widen(
+  before: ValueType,
+  after: ValueType,
+  own: (id: SymbolId) => boolean,
+  fresh: () => SymbolId,
+): ValueType {
   if (before.kind !== "tensor" || after.kind !== "tensor") {
     // An optional sequence may become one for certain.
     if (before.kind === "optional" && before.of.kind === after.kind) {
-      const of = widen(before.of, after, fresh);
+      const of = widen(before.of, after, own, fresh);
       return of === before.of ? before : { kind: "optional", of };
     }
     const both = joinedElements(before, after);
@@ -62,7 +66,7 @@ function widen(before: ValueType, after: ValueType, fresh: () => SymbolId): Valu
     throw userError("E205", `a carried value changes its rank from ${a.shape.length} to ${b.shape.length}`);
   const fits = (k: number): boolean => {
     const d = a.shape[k]!;
-    return d === b.shape[k] || (d.kind === "sym" && own.test(d.id));
+    return d === b.shape[k] || (d.kind === "sym" && own(d.id));
   };
   if (a.shape.every((_, k) => fits(k))) return before;
   return { kind: "tensor", tensor: { dtype: a.dtype, shape: a.shape.map((d, k) => (fits(k) ? d : D.sym(fresh()))) } };

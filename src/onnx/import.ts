@@ -497,7 +497,8 @@ class Importer {
     for (;;) {
       const body = this.bodyOnce(g, { types, lists, carried: parts ? spec.carried : null }, symbols, attr, call);
       if (!body) return null;
-      const wider = carriedTypes(types, spec.carried, body.outputs, () => fresh("carried"));
+      const ours = (id: SymbolId): boolean => symbols.includes(id) && id.startsWith("$carried.");
+      const wider = carriedTypes(types, spec.carried, body.outputs, ours, () => fresh("carried"));
       if (wider === null) return body;
       types = wider;
     }
