@@ -16,8 +16,12 @@ import type { Field, Interface } from "./interface.ts";
 import { hasShapes, interfaceOf, minArenaBytes, threadsFile } from "./interface.ts";
 import { runtimeText } from "./prelude.ts";
 
-/** One inference: inputs by their names in the model. */
-export type CRun = { readonly inputs: Readonly<Record<string, Tensor>>; readonly seed?: number };
+/** One inference: inputs by their names in the model. fed: of some inputs, the output of the run before whose elements they get instead. */
+export type CRun = {
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly fed?: Readonly<Record<string, string>>;
+  readonly seed?: number;
+};
 /** A program, what `emit` made of it under `name`, and runs that follow each other with one ctx and arena. */
 export type CCase = {
   readonly program: Program;
@@ -149,7 +153,9 @@ function caseFunction(c: CCase, index: number, api: Interface, build: CBuild, be
     );
     api.inputs.forEach((f, i) => {
       const t = inputOf(run, f);
-      lines.push(`    in.${f.name} = (const ${f.type} *)read_file("${inputFile(index, r, i)}", ${t.bytes.length});`);
+      const from = api.outputs.findIndex((o) => o.port === run.fed?.[f.port]);
+      const file = from < 0 ? inputFile(index, r, i) : outputFile(index, r - 1, from);
+      lines.push(`    in.${f.name} = (const ${f.type} *)read_file("${file}", ${t.bytes.length});`);
       if (f.dims) lines.push(...t.dims.map((d, a) => `    in.${f.dims}[${a}] = ${d};`));
     });
     lines.push(

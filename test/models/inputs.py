@@ -59,6 +59,20 @@ def tokens(rng, shape):
     return rng.integers(1000, 20000, shape) * mask, mask
 
 
+def letters(rng, name, shape):
+    """Letters or phonemes by number, the mask of rows of which each is shorter than the one before, and what goes with them."""
+    if name == "scales":
+        # Without noise: its numbers are each engine's own.
+        return np.array([0, 1, 0], np.float32)
+    if name == "input_lengths":
+        return np.array([23], np.int64)
+    if name.endswith("mask"):
+        return np.arange(shape[1]) < shape[1] - 2 * np.arange(shape[0])[:, None]
+    if name in ("memory", "hidden"):
+        return np.rint(rng.normal(0, 1, shape) * 16).astype(np.float32) / 16
+    return rng.integers(1, 30 if len(shape) == 2 else 2, shape)
+
+
 def text_bytes(rng, shape):
     """magika's view of a file: its first 1024 bytes and its last, with 256 where the file is too short."""
     words = ["import ", "def ", "return ", "self.", "for ", "in ", "(x)", ":\n", "    ", "# a ", "0x1f", " = "]
@@ -85,6 +99,12 @@ def inputs(name, shapes, rng):
         arrays = [np.rint(rng.normal(8, 2, shape) * 16).astype(np.float32) / 16]
     elif name == "magika_v3_3":
         arrays = [text_bytes(rng, shape)]
+    elif name in ("aecmos_16k", "plcmos_v2"):
+        # Log spectra and a rater's embedding are about normal; a first state is 0.
+        coarse = [np.rint(rng.normal(0, 1, s) * 16).astype(np.float32) / 16 for s in shapes.values()]
+        arrays = [a * (k != "h0") for k, a in zip(shapes, coarse)]
+    elif name.startswith(("romanizer", "tashkeel", "piper")):
+        arrays = [letters(rng, k, s) for k, s in shapes.items()]
     else:
         ids, mask = tokens(rng, shape)
         arrays = [ids, mask, np.zeros_like(ids)][: len(shapes)]

@@ -34,6 +34,18 @@ export async function reference(name, variant = "") {
   return { model, inputs, expected };
 }
 
+/** The model, and its trace over a recording: an npz of frames and of what onnxruntime makes of each (reference.py says more). */
+export async function trace(name) {
+  const entryOf = findModel(name);
+  const model = await fetchModel(name);
+  const how = JSON.stringify(entryOf.recording);
+  const made = JSON.stringify([modelKey(entryOf), how, sha256(readFileSync(script))]);
+  const path = await entry(join(cacheFolder(), "models/out", `${name}.trace.npz`), made, async (out) =>
+    run(await venv(), [script, "trace", model, how, out]),
+  );
+  return { model, trace: path };
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [name, variant] = process.argv.slice(2);
   console.log(await reference(name, variant));

@@ -2,12 +2,14 @@
 
     reference.py random BASE OUT SEED     a light_* topology with random weights
     reference.py run MODEL INPUTS OUT     onnxruntime's outputs for the inputs of an npz
+    reference.py trace MODEL HOW OUT      a recording frame by frame, and what onnxruntime makes of each
 
 An inputs npz holds `in_<input>` (a `/` in a name is written `|`), an outputs npz `out_<i>` in the order of the graph's
 outputs. A ZipMap's output (a sequence of maps with the same keys) becomes two arrays: the values as `out_<i>`
 [rows, keys] and the keys as `out_<i>|keys`.
 """
 
+import json
 import sys
 
 import numpy as np
@@ -16,25 +18,68 @@ import onnxruntime
 from onnx import numpy_helper
 
 
-def run(model, inputs, optimise=True):
-    """The outputs by key. One thread, so that sums are always made in the same order."""
+def open_session(model, optimise=True):
+    """One thread, so that sums are always made in the same order."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(model, inputs, optimise=True):
+    """The outputs by key."""
+    session = open_session(model, optimise)
     with np.load(inputs) as stored:
         feed = {k[len("in_") :].replace("|", "/"): stored[k] for k in stored.files if k.startswith("in_")}
     arrays = {}
     for i, value in enumerate(session.run(None, feed)):
         if isinstance(value, list):
             keys = list(value[0])
-            arrays[f"out_{i}"] = np.array([[row[k] for k in keys] for row in value])
+            # The bindings give Python's numbers: a ZipMap's values are float32.
+            arrays[f"out_{i}"] = np.array([[row[k] for k in keys] for row in value], np.float32)
             arrays[f"out_{i}|keys"] = np.array(keys)
         else:
             arrays[f"out_{i}"] = value
+    return arrays
+
+
+def recording(rate):
+    """Four seconds like speech: hum, a voice of harmonics whose pitch and loudness move, a hiss, a click, silence; in 16-bit steps."""
+    rng = np.random.default_rng(rate)
+    t = np.arange(4 * rate) / rate
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 1.3 * t)) / rate
+    partials = [k for k in range(1, 24) if k * 150 < rate / 2]
+    formants = lambda f: np.exp(-(((f - 700) / 250) ** 2)) + 0.6 * np.exp(-(((f - 1300) / 300) ** 2))
+    voice = sum((0.05 + formants(120 * k)) * np.sin(k * phase) for k in partials)
+    syllables = np.clip(np.sin(2 * np.pi * 3 * t), 0, None) * ((t > 0.6) & (t < 2.4))
+    hiss = rng.normal(0, 0.1, t.size) * ((t > 2.6) & (t < 3))
+    wave = 0.002 * np.sin(2 * np.pi * 50 * t) + 0.15 * voice * syllables + hiss + rng.normal(0, 1e-3, t.size) * (t < 3.4)
+    wave[int(3.2 * rate)] += 0.8
+    return (np.rint(np.clip(wave, -1, 1) * 32767) / 32768).astype(np.float32)
+
+
+def trace(model, how):
+    """For each rate R: `R/frames` [steps, samples], and `R/NAME` [steps, ...] for each output, every state fed back to its input."""
+    session = open_session(model)
+    outputs = [o.name for o in session.get_outputs()]
+    shapes = {i.name: i.shape for i in session.get_inputs()}
+    arrays = {}
+    for rate, (length, context) in how["frames"].items():
+        wave = np.concatenate([np.zeros(context, np.float32), recording(int(rate))])
+        starts = range(0, wave.size - context - length + 1, length)
+        frames = np.stack([wave[s : s + context + length] for s in starts])
+        # Whatever the model leaves open of a state's shape is the batch.
+        states = {i: np.zeros([d if isinstance(d, int) else 1 for d in shapes[i]], np.float32) for i in how["state"]}
+        steps = []
+        for frame in frames:
+            feed = {how["input"]: frame[None], how["rate"]: np.array(int(rate), np.int64), **states}
+            steps.append(dict(zip(outputs, session.run(None, feed))))
+            states = {i: steps[-1][o] for i, o in how["state"].items()}
+        arrays[f"{rate}/frames"] = frames
+        arrays |= {f"{rate}/{o}": np.stack([s[o] for s in steps]) for o in outputs}
     return arrays
 
 
@@ -105,6 +150,10 @@ def main(command, *args):
         model, inputs, out = args
         with open(out, "wb") as f:
             np.savez(f, **run(model, inputs))
+    elif command == "trace":
+        model, how, out = args
+        with open(out, "wb") as f:
+            np.savez_compressed(f, **trace(model, json.loads(how)))
     else:
         raise SystemExit(__doc__)
 

