@@ -4,6 +4,7 @@ import type { Manifest, PortInfo } from "./manifest.ts";
 import type { Given, Out, Source, Value } from "./ports.ts";
 import {
   bindInputs,
+  bytesOf,
   checkDims,
   checkOut,
   checkRoom,
@@ -49,10 +50,9 @@ async function compile(source: Source | WebAssembly.Module): Promise<WebAssembly
   const module = await source;
   if (tagOf(module) === "WebAssembly.Module") return module as WebAssembly.Module;
   const x = await read(module as Source);
-  if (!isResponse(x)) return WebAssembly.compile(x as BufferSource);
-  return /^application\/wasm/.test(x.headers.get("content-type") ?? "")
+  return isResponse(x) && /^application\/wasm/.test(x.headers.get("content-type") ?? "")
     ? WebAssembly.compileStreaming(x)
-    : WebAssembly.compile(await x.arrayBuffer());
+    : WebAssembly.compile(isResponse(x) ? await x.arrayBuffer() : (x as BufferSource));
 }
 
 // ---- models ---------------------------------------------------------------------------------------------------------------
@@ -125,9 +125,7 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     if (!ready && m.init!() !== 0) fail("init is out of memory", "E303");
     ready = true;
     bound.forEach(({ data }, i) => {
-      new Uint8Array(m.memory.buffer, before[i]!.at, data.byteLength).set(
-        new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      );
+      new Uint8Array(m.memory.buffer).set(bytesOf(data), before[i]!.at);
     });
     const status = m.run((options.seed ?? 0) | 0);
     if (status === 1) fail("a dim that depends on the data is out of its range");

@@ -65,6 +65,7 @@ async function follow<T>(source: T | Promise<T>): Promise<T | Response | URL> {
   const r = await fetch(url);
   return r.ok ? r : fail(`cannot load ${url}: status ${r.status}`);
 }
+export const bytesOf = (v: ArrayBufferView): Uint8Array => new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
 export const isResponse = (x: unknown): x is Response => tagOf(x) === "Response";
 /** A Response as it is, anything else as bytes. */
 export async function read(source: Source): Promise<Response | Uint8Array> {
@@ -72,9 +73,8 @@ export async function read(source: Source): Promise<Response | Uint8Array> {
   if (isResponse(x)) return x;
   const tag = tagOf(x);
   if (tag === "URL") return (await files()).readFile(x as URL);
-  const v = x as Uint8Array;
-  if (ArrayBuffer.isView(v)) return new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
-  return /ArrayBuffer$/.test(tag) ? new Uint8Array(v) : fail(`expected bytes, a URL or a Response, got ${tag}`);
+  if (ArrayBuffer.isView(x)) return bytesOf(x);
+  return /ArrayBuffer$/.test(tag) ? new Uint8Array(x as ArrayBuffer) : fail(`expected bytes, a URL or a Response, got ${tag}`);
 }
 /** A whole file. */
 export async function readBytes(source: Source): Promise<Uint8Array> {

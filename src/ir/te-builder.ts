@@ -1,7 +1,7 @@
 // The TeBuilder that op definitions lower through, and the context that collects what they append.
 import { assert, InternalError, must } from "../base/assert.ts";
 import type { BufferId, StageId, SymbolId } from "../base/brand.ts";
-import type { Loc } from "../base/diagnostics.ts";
+import { type Loc, userError } from "../base/diagnostics.ts";
 import type { Dim, Sym } from "./dim.ts";
 import * as D from "./dim.ts";
 import { cast, type Expr, v } from "./expr.ts";
@@ -169,7 +169,10 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
         max,
       });
     },
-    require: (zero, why) => ctx.require(zero, `${io.loc.op} "${io.loc.node}": ${why}`),
+    require: (zero, why) => {
+      if (zero.kind === "int" && zero !== D.zero) throw userError("E205", why, { loc: io.loc });
+      ctx.require(zero, `${io.loc.op} "${io.loc.node}": ${why}`);
+    },
     isData: (id) => ctx.symbols.some((s) => s.id === id && s.def === "data"),
     symbol: (stem) => ctx.symbol(stem),
     loop: (o, body) => {

@@ -152,12 +152,16 @@ type LinearAttrs = {
   readonly post: string;
   readonly outputs: number;
 };
-/** X times the transposed coefficients [outputs, features], plus the intercepts. */
+/**
+ * X times the transposed coefficients [outputs, features], plus the intercepts. Coefficients for more features than X has are read as
+ * onnxruntime reads them, without a gap between the outputs.
+ */
 function linear(b: TeBuilder, a: LinearAttrs): Buffer {
   const x = b.input(0);
   const [rows, features] = rowsOf(x.shape, { fail: bug });
-  const count = a.coefficients.length / a.outputs;
-  const w = f32s(b, "coefficients", a.coefficients, [a.outputs, count]);
+  const count = Math.min(D.known(features) ?? Number.POSITIVE_INFINITY, Math.floor(a.coefficients.length / a.outputs));
+  b.require(D.sub(features, D.int(count)), `coefficients for ${count} features, not ${features.key}`);
+  const w = f32s(b, "coefficients", a.coefficients.slice(0, a.outputs * count), [a.outputs, count]);
   const bias = a.intercepts.length === a.outputs ? f32s(b, "intercepts", a.intercepts) : null;
   const scores = b.temp("scores", "f32", [rows, D.int(a.outputs)]);
   sumOfProducts(
