@@ -44,26 +44,39 @@ function knownFlag(p: PartialTensor | null): boolean | null {
 
 /** A branch may be missing: the condition is known, or its shapes do not fit the model's. */
 type IfAttrs = { readonly then?: Graph; readonly otherwise?: Graph };
-const withoutOnes = (shape: readonly Dim[]): readonly Dim[] => shape.filter((d) => d !== D.one);
-/** Whether shapes differ only in axes of extent 1. */
-function alike(p: readonly Dim[], q: readonly Dim[]): boolean {
-  const [a, b] = [withoutOnes(p), withoutOnes(q)];
-  return a.length === b.length && a.every((d, j) => d === b[j]);
+const long = (shape: readonly Dim[]): readonly Dim[] => shape.filter((d) => d !== D.one);
+/** `shape` with axes of extent 1 added and dropped, so that it lies as `like`; null where it takes more than that. */
+function aligned(shape: readonly Dim[], like: readonly Dim[]): readonly Dim[] | null {
+  if (shape.length === like.length) return shape;
+  const rest = [...long(shape)];
+  return rest.length === long(like).length ? like.map((d) => (d === D.one ? D.one : rest.shift()!)) : null;
 }
-/** A copy between shapes that are equal, or alike. */
-function copyAlike(b: TeBuilder, out: Buffer, from: Buffer): void {
+/** Copies what is of aligned shape. */
+function copyAligned(b: TeBuilder, out: Buffer, from: Buffer, like: readonly Dim[]): void {
   if (out.shape.length === from.shape.length) return copy(b, out, from);
   b.map(out, (i) => {
-    const long = i.filter((_, k) => out.shape[k] !== D.one);
+    const rest = i.filter((_, k) => like[k] !== D.one);
     return load(
       from,
-      from.shape.map((d) => (d === D.one ? E.i32(0) : must(long.shift(), "an index"))),
+      from.shape.map((d) => (d === D.one ? E.i32(0) : rest.shift()!)),
     );
   });
 }
+/** The shapes of output k of both branches, of one rank: the lower one. Null when they differ in more than axes of extent 1. */
+function bothShapes(
+  then: Graph,
+  otherwise: Graph,
+  k: number,
+  fail: (m: string) => never,
+): readonly (readonly Dim[])[] | null {
+  const [p, q] = [outputType(then, k, fail).shape, outputType(otherwise, k, fail).shape];
+  const like = p.length <= q.length ? p : q;
+  const shapes = [aligned(p, like), aligned(q, like)];
+  return shapes.every((s) => s !== null) ? (shapes as (readonly Dim[])[]) : null;
+}
 /**
- * The branch that is left, if only one is. Of branches whose outputs differ in rank by more than axes of extent 1 it is the first: PyTorch
- * writes the squeeze of an axis that may not have extent 1 so, and the rest of such a model fits the first branch alone.
+ * The branch that is left, if only one is. Of branches whose outputs differ in rank, and by more than axes of extent 1, it is the first:
+ * PyTorch writes the squeeze of an axis that may not have extent 1 so, and the rest of such a model fits the first branch alone.
  */
 function onlyBranch(
   a: IfAttrs,
@@ -71,13 +84,9 @@ function onlyBranch(
 ): { readonly graph: Graph; readonly when: 0 | 1 } | null {
   if (!a.otherwise) return { graph: a.then!, when: 1 };
   if (!a.then) return { graph: a.otherwise, when: 0 };
-  const shape = (g: Graph, k: number): readonly Dim[] => outputType(g, k, fail).shape;
   const differ =
     a.then.outputs.length === a.otherwise.outputs.length &&
-    a.then.outputs.some((_, k) => {
-      const [p, q] = [shape(a.then!, k), shape(a.otherwise!, k)];
-      return p.length !== q.length && !alike(p, q);
-    });
+    a.then.outputs.some((_, k) => bothShapes(a.then!, a.otherwise!, k, fail) === null);
   return differ ? { graph: a.then, when: 1 } : null;
 }
 const bug = (m: string): never => {
@@ -135,11 +144,10 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     return then.outputs.map((_, k) => {
       const [p, q] = [outputType(then, k, ctx.fail), outputType(otherwise, k, ctx.fail)];
       if (p.dtype !== q.dtype) ctx.fail(`output ${k} is ${p.dtype} in one branch and ${q.dtype} in the other`);
-      const [one, other] = p.shape.length >= q.shape.length ? [p.shape, q.shape] : [q.shape, p.shape];
-      const same = p.shape.length !== q.shape.length;
+      const [shape, other] = bothShapes(then, otherwise, k, ctx.fail)!;
       return tensorType(
         p.dtype,
-        one.map((d, j) => (d === other[j] || same ? outside(d, ctx) : ctx.fresh("if", 0, null))),
+        shape!.map((d, j) => (d === other![j] ? outside(d, ctx) : ctx.fresh("if", 0, null))),
       );
     });
   },
@@ -147,6 +155,8 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
     kind: "control",
     control: (b, n) => {
       const { then, otherwise } = n.attrs;
+      const both = then !== undefined && otherwise !== undefined && knownFlag(b.known(0)) === null;
+      const shapes = (k: number) => (both ? bothShapes(then, otherwise, k, bug) : null);
       const branch = (g: Graph | undefined) => (): void => {
         const from = g === otherwise ? 1 + (then?.inputs.length ?? 0) : 1;
         const results = b.inline(
@@ -155,10 +165,9 @@ export const If: OpDef<IfAttrs> = op<IfAttrs>({
         );
         results.forEach((r, k) => {
           if (!b.wants(k)) return;
-          const own = b.output(k).shape;
-          const pair = own.length === r.shape.length ? [own, r.shape] : [withoutOnes(own), withoutOnes(r.shape)];
-          bindOutside(b, pair[0]!, pair[1]!);
-          copyAlike(b, b.output(k), r);
+          const shape = shapes(k)?.[g === then ? 0 : 1] ?? r.shape;
+          bindOutside(b, b.output(k).shape, shape);
+          copyAligned(b, b.output(k), r, shape);
         });
       };
       const flag = knownFlag(b.known(0));
