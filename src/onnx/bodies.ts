@@ -43,12 +43,7 @@ function sameList(a: ValueType, b: ValueType): boolean {
   return a.kind === b.kind && a.elements === b.elements && (a.elements !== undefined || sameList(a.of, b.of));
 }
 /** `before`, itself when it covers `after`. */
-function widen(
-  before: ValueType,
-  after: ValueType,
-  own: (id: SymbolId) => boolean,
-  fresh: () => SymbolId,
-): ValueType {
+function widen(before: ValueType, after: ValueType, own: (id: SymbolId) => boolean, fresh: () => SymbolId): ValueType {
   if (before.kind !== "tensor" || after.kind !== "tensor") {
     // An optional sequence may become one for certain.
     if (before.kind === "optional" && before.of.kind === after.kind) {

@@ -203,6 +203,37 @@ const controlCases: readonly GraphCase[] = [
     ),
   },
   {
+    name: "an If whose branches differ by axes of extent 1",
+    model: {
+      inputs: { x: ["f32", ["N"]], c: ["bool", []] },
+      outputs: ["y", "z"],
+      initializers: { one: indices(1), two: scalar("f32", 2) },
+      nodes: [
+        node("If", ["c"], ["y", "z"], {
+          then_branch: body(
+            [
+              node("Unsqueeze", ["x", "one"], ["a1"]),
+              node("Concat", ["a1", "a1"], ["a2"], { axis: 0 }),
+              node("ReduceSum", ["x"], ["b"], { keepdims: 1 }),
+            ],
+            ["a2", "b"],
+          ),
+          else_branch: body([node("Neg", ["x"], ["a"]), node("Identity", ["two"], ["b"])], ["a", "b"]),
+        }),
+      ],
+    },
+    runs: [true, false].map((c) => {
+      const x = numbers(ramp(3));
+      return {
+        inputs: { x: ramp(3), c: bool(c) },
+        outputs: {
+          y: vector(...(c ? [...x, ...x] : x.map((v) => -v))),
+          z: scalar("f32", c ? sum(x) : 2),
+        },
+      };
+    }),
+  },
+  {
     name: "a Loop that Where drives: halve what is above a limit until nothing is",
     model: {
       inputs: { x: ["f32", ["N"]], limit: ["f32", []] },

@@ -81,11 +81,11 @@ async function loaded(c: GraphCase, target: string): Promise<void> {
   // A refused run leaves nothing behind: what follows it is right.
   for (const [r, run] of c.runs.entries()) {
     if (run.refused) {
-      const refused = await model.run(givenOf(run.inputs)).then(() => "not refused", messageOf);
+      const refused = await model.run(givenOf(run.inputs, x.ports)).then(() => "not refused", messageOf);
       expect(refused, `run ${r}`).toMatch(run.refused.message);
       continue;
     }
-    const got = await model.run(givenOf(run.inputs));
+    const got = await model.run(givenOf(run.inputs, x.ports));
     for (const { name, dtype } of x.ports.outputs) {
       const { data, dims } = got[name]!;
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

@@ -54,7 +54,7 @@ async function outputsOf(x: Runnable, steps: readonly Step[], how: Recording): P
   for (const { inputs } of steps) {
     const last = all.at(-1);
     const fed = last ? Object.entries(how.state).map(([i, o]) => [i, last[o]] as const) : [];
-    const got = await model.run(givenOf({ ...inputs, ...(Object.fromEntries(fed) as Tensors) }));
+    const got = await model.run(givenOf({ ...inputs, ...(Object.fromEntries(fed) as Tensors) }, x.ports));
     all.push(
       Object.fromEntries(
         x.ports.outputs.map(({ name, dtype }) => {
