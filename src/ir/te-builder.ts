@@ -171,7 +171,9 @@ export function makeTeBuilder(ctx: TeContext, io: NodeIo): TeBuilder {
     },
     require: (zero, why) => {
       if (zero.kind === "int" && zero !== D.zero) throw userError("E205", why, { loc: io.loc });
-      ctx.require(zero, `${io.loc.op} "${io.loc.node}": ${why}`);
+      // Artifacts carry the text, and a dim may be a long one.
+      const short = why.length > 200 ? `${why.slice(0, 200)}...` : why;
+      ctx.require(zero, `${io.loc.op} "${io.loc.node}": ${short}`);
     },
     isData: (id) => ctx.symbols.some((s) => s.id === id && s.def === "data"),
     symbol: (stem) => ctx.symbol(stem),
