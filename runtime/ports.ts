@@ -74,7 +74,9 @@ export async function read(source: Source): Promise<Response | Uint8Array> {
   const tag = tagOf(x);
   if (tag === "URL") return (await files()).readFile(x as URL);
   if (ArrayBuffer.isView(x)) return bytesOf(x);
-  return /ArrayBuffer$/.test(tag) ? new Uint8Array(x as ArrayBuffer) : fail(`expected bytes, a URL or a Response, got ${tag}`);
+  return /ArrayBuffer$/.test(tag)
+    ? new Uint8Array(x as ArrayBuffer)
+    : fail(`expected bytes, a URL or a Response, got ${tag}`);
 }
 /** A whole file. */
 export async function readBytes(source: Source): Promise<Uint8Array> {
