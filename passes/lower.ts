@@ -5,20 +5,22 @@ import type { Dim, Ranges } from "../src/ir/dim.ts";
 import * as D from "../src/ir/dim.ts";
 import type { Kernel, LoopExpr, Stmt } from "../src/ir/loops.ts";
 import type { Action, Binding, Call, Program } from "../src/ir/program.ts";
-import { exprsOf, mapExpr, mapStmt, visitActions, visitExpr, visitStmt } from "../src/ir/rewrite.ts";
+import { exprsOf, mapCalls, mapExpr, mapStmt, visitActions, visitExpr, visitStmt } from "../src/ir/rewrite.ts";
 import type { Schedule } from "../src/ir/schedule.ts";
 import { type Buffer, dense } from "../src/ir/storage.ts";
 import { rangesOf } from "../src/ir/symbolic.ts";
 import { type TargetInfo, widthsOf } from "../src/ir/target.ts";
 import type { Group, TeAction, TeProgram } from "../src/ir/te.ts";
-import { finishKernel, lowerNest, vectorLanes } from "./loops/index.ts";
+import { finishKernel, flattenNest, straightNest, vectorLanes } from "./loops/index.ts";
 import { parallel } from "./loops/parallel.ts";
+import { shareSizes } from "./loops/share.ts";
 import { Sizes, sizeRange } from "./loops/sizes.ts";
 import { liveness, rootOf, usageOf } from "./memory/liveness.ts";
 import { planMemory } from "./memory/plan.ts";
 import { applySchedule } from "./schedule/apply.ts";
 import { withParallel } from "./schedule/parallel.ts";
 import { chooseSchedule, fallback, scheduleBy } from "./schedule/rules.ts";
+import { shareKernels } from "./share-kernels.ts";
 
 export type LowerOptions = {
   readonly target: TargetInfo;
@@ -26,6 +28,17 @@ export type LowerOptions = {
   /** Only the fallback rule: what every other rule is tested against. */
   readonly fallbackOnly?: boolean;
   readonly report?: (group: Group, schedule: Schedule, nest: Stmt) => void;
+};
+
+/** A kernel before its loops are unrolled, and what it is called with. */
+type Flat = {
+  readonly name: string;
+  /** In each of the target's vectors. */
+  readonly bodies: readonly Stmt[];
+  readonly params: readonly Buffer[];
+  readonly sizes: Sizes;
+  readonly scalars: Kernel["scalars"];
+  readonly scalarArgs: readonly Dim[];
 };
 
 export function lowerProgram(p: TeProgram, options: LowerOptions): Program {
@@ -59,9 +72,13 @@ class Lowering {
   }
   run(): Program {
     const target = this.options.target;
-    const init = this.actions(this.p.actions.filter((a) => this.prepares(a)));
-    const actions = this.actions(this.p.actions.filter((a) => !this.prepares(a)));
-    const run = [...init, ...withHeap(actions, this.p, this.buffers)];
+    const init = this.p.actions.filter((a) => this.prepares(a));
+    const rest = this.p.actions.filter((a) => !this.prepares(a));
+    const flat = mapCalls([...init, ...rest], (c) =>
+      c.kind === "group" ? this.group(c.group) : this.ready(c.kernel, c.args, c.scalars),
+    );
+    const calls = mapCalls(target.sharesSizes ? this.withSizes(flat) : flat, (k) => this.finish(k));
+    const run = [...calls.slice(0, init.length), ...withHeap(calls.slice(init.length), this.p, this.buffers)];
     this.dropUnread(run);
     const usages = this.kernels.map(usageOf);
     const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
@@ -128,28 +145,8 @@ class Lowering {
   private fresh(): BufferId {
     return this.nextBuffer++ as BufferId;
   }
-  private actions(list: readonly TeAction[]): Action<Call>[] {
-    return list.map((a): Action<Call> => {
-      switch (a.kind) {
-        case "call":
-          return {
-            kind: "call",
-            call:
-              a.call.kind === "group"
-                ? this.group(a.call.group)
-                : this.ready(a.call.kernel, a.call.args, a.call.scalars),
-          };
-        case "loop":
-          return { ...a, body: this.actions(a.body) };
-        case "if":
-          return { ...a, then: this.actions(a.then), otherwise: this.actions(a.otherwise) };
-        default:
-          return a;
-      }
-    });
-  }
   /** A group under the schedules that the rules choose. */
-  private group(g: Group): Call {
+  private group(g: Group): Flat {
     const buffer = (id: BufferId): Buffer => must(this.buffers.get(id), `buffer ${id}`);
     const { strict } = this.options;
     const nests = this.widths.map((target) => {
@@ -169,10 +166,10 @@ class Lowering {
       g.stages.find((s) => s.id === g.root),
       "the root",
     );
-    return this.finish(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nests, (id) => buffer(id));
+    return this.flat(`${root.name.toLowerCase().replace(/[^a-z0-9]+/g, "_")}`, nests, (id) => buffer(id));
   }
   /** A kernel that an op wrote in loops. Its parameters are bound by position. */
-  private ready(k: Kernel, args: readonly BufferId[], scalars: readonly Dim[]): Call {
+  private ready(k: Kernel, args: readonly BufferId[], scalars: readonly Dim[]): Flat {
     const own = new Map<BufferId, BufferId>(k.params.map((p, i) => [p.id, args[i]!]));
     // Local buffers get ids apart from the program's.
     visitStmt(k.body, (s) => {
@@ -194,7 +191,7 @@ class Lowering {
       expr,
     );
     const nests = this.widths.map(() => body);
-    return this.finish(k.name, nests, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
+    return this.flat(k.name, nests, (id) => must(this.buffers.get(id), `buffer ${id}`), k.scalars, scalars);
   }
   /** Where several parts of one buffer are used, a kernel gets the whole: one address, and the parts at distances from it. */
   private wholes(used: ReadonlySet<BufferId>): ReadonlyMap<BufferId, { readonly of: BufferId; readonly offset: Dim }> {
@@ -213,14 +210,14 @@ class Lowering {
     for (const [of, list] of parts) if (list.length > 2) for (const { id, offset } of list) out.set(id, { of, offset });
     return out;
   }
-  /** The kernel of a nest in each of the target's vectors. */
-  private finish(
+  /** A nest in each of the target's vectors with linear indices: what a kernel is made of. */
+  private flat(
     name: string,
     nests: readonly Stmt[],
     buffer: (id: BufferId) => Buffer,
     scalars: Kernel["scalars"] = [],
     scalarArgs: readonly Dim[] = [],
-  ): Call {
+  ): Flat {
     const locals = new Set<BufferId>();
     const used = new Set<BufferId>();
     for (const nest of nests)
@@ -245,26 +242,39 @@ class Lowering {
     const params = [...new Set([...used].map((id) => whole.get(id)?.of ?? id))].map((id) => own(buffer(id), D.zero));
     const rename = new Map([...whole].map(([id, w]) => [id, w.of]));
     const sizes = new Sizes(this.dims, this.ranges);
-    const bodies = nests.map((nest, k) =>
-      lowerNest(nest, places, rename, {
-        target: this.widths[k]!,
-        ranges: this.ranges,
-        sizes,
-        freshBuffer: () => this.fresh(),
-      }),
+    const bodies = nests.map((nest) => sizes.stmt(flattenNest(nest, places, rename, this.ranges)));
+    return { name, bodies, params: params.map((b) => sizes.buffer(b)), sizes, scalars, scalarArgs };
+  }
+  /** Kernels that differ only in numbers take these as sizes. */
+  private withSizes(actions: readonly Action<Flat>[]): Action<Flat>[] {
+    const all: Flat[] = [];
+    visitActions(actions, (a) => {
+      if (a.kind === "call") all.push(a.call);
+    });
+    const roots = ({ params }: { readonly params: readonly Buffer[] }): string =>
+      params
+        .map((p) => rootOf(this.buffers, p.id))
+        .map((r, _, l) => l.indexOf(r))
+        .join();
+    const shared = shareSizes(
+      all.map((f) => ({ body: must(f.bodies[0], "a body"), params: f.params })),
+      roots,
     );
-    const shared = this.options.target.threads ? bodies.map((b) => parallel(b, () => this.fresh())) : bodies;
-    return this.close(name, shared, params, sizes, scalars, scalarArgs);
+    const of = new Map(all.map((f, k) => [f, shared[k]!]));
+    return mapCalls(actions, (f) => {
+      const { body, params, sizes } = of.get(f)!;
+      for (const [id, d] of sizes) f.sizes.values.set(id, d);
+      return { ...f, bodies: [body], params };
+    });
+  }
+  /** The call of a kernel: loops unrolled, registers chosen. */
+  private finish(f: Flat): Call {
+    const straight = f.bodies.map((body, k) => straightNest(body, this.widths[k]!, () => this.fresh()));
+    const bodies = this.options.target.threads ? straight.map((b) => parallel(b, () => this.fresh())) : straight;
+    return this.close(f, bodies);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
-  private close(
-    name: string,
-    bodies: readonly Stmt[],
-    params: readonly Buffer[],
-    sizes: Sizes,
-    scalars: Kernel["scalars"],
-    scalarArgs: readonly Dim[],
-  ): Call {
+  private close({ name, params, sizes, scalars, scalarArgs }: Flat, bodies: readonly Stmt[]): Call {
     const all = [...params];
     const lifted = bodies.map((body) => sizes.stmt(this.lift(body, all)));
     const dims = new Set<SymbolId>();
@@ -283,7 +293,7 @@ class Lowering {
     const variants = others.map((x, k) => ({ lanes: vectorLanes(this.widths[k + 1]!), body: x }));
     const kernel: Kernel = {
       name,
-      params: all.map((b) => sizes.buffer(b)),
+      params: all.map((b, k) => (k < params.length ? b : sizes.buffer(b))),
       scalars,
       dims: [...dims].filter((d) => !bound.has(d)),
       mayOverlap: [],
@@ -335,122 +345,6 @@ class Lowering {
 /** True when two buffers may have bytes in common: parts of one root. */
 function sharesMemory(a: BufferId, b: BufferId, buffers: ReadonlyMap<BufferId, Buffer>): boolean {
   return rootOf(buffers, a) === rootOf(buffers, b);
-}
-
-/** Buffers in canonical numbering, and equal kernels merged, and finished; names k00_stem. */
-function shareKernels(
-  kernels: readonly Kernel[],
-  actions: readonly Action<Call>[],
-  shares: (a: BufferId, b: BufferId) => boolean,
-  finish: (k: Kernel) => Kernel,
-): { kernels: Kernel[]; actions: Action<Call>[] } {
-  const names = new Names();
-  const byText = new Map<string, number>();
-  const out: Kernel[] = [];
-  const share = (call: Call): Call => {
-    const k = kernels[call.kernel]!;
-    const overlap: [number, number][] = [];
-    call.args.forEach((a, i) =>
-      call.args.forEach((b, j) => {
-        if (i < j && a !== b && shares(a, b)) overlap.push([i, j]);
-      }),
-    );
-    const canonical = canonicalKernel({ ...k, mayOverlap: overlap }, names);
-    const text = names.of({ ...canonical, name: "" });
-    let n = byText.get(text);
-    if (n === undefined) {
-      n = out.length;
-      byText.set(text, n);
-      out.push(finish({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }));
-    }
-    return { ...call, kernel: n };
-  };
-  const walk = (list: readonly Action<Call>[]): Action<Call>[] =>
-    list.map((a): Action<Call> => {
-      switch (a.kind) {
-        case "call":
-          return { kind: "call", call: share(a.call) };
-        case "loop":
-          return { ...a, body: walk(a.body) };
-        case "if":
-          return { ...a, then: walk(a.then), otherwise: walk(a.otherwise) };
-        default:
-          return a;
-      }
-    });
-  const walked = walk(actions);
-  return { kernels: out, actions: walked };
-}
-/** Names that are equal for what is equal. An object that occurs often, as shared subexpressions do, is looked at once. */
-class Names {
-  private readonly byContent = new Map<string, string>();
-  private readonly byIdentity = new WeakMap<object, string>();
-  of(x: unknown): string {
-    if (typeof x === "string") return JSON.stringify(x);
-    if (typeof x === "bigint") return `${x}n`;
-    if (typeof x !== "object" || x === null) return Object.is(x, -0) ? "-0" : String(x);
-    const old = this.byIdentity.get(x);
-    if (old !== undefined) return old;
-    const content = Array.isArray(x)
-      ? `[${x.map((e) => this.of(e)).join()}]`
-      : `{${Object.entries(x)
-          .filter(([, e]) => e !== undefined)
-          .map(([k, e]) => `${k}:${this.of(e)}`)
-          .join()}}`;
-    let name = this.byContent.get(content);
-    if (name === undefined) this.byContent.set(content, (name = `#${this.byContent.size}`));
-    this.byIdentity.set(x, name);
-    return name;
-  }
-}
-/** Buffers numbered in the order in which they occur; without the variants that are equal to the body. */
-function canonicalKernel(k: Kernel, names: Names): Kernel {
-  const ids = new Map<BufferId, BufferId>();
-  const params = k.params.map((p, i) => {
-    ids.set(p.id, i as BufferId);
-    return canonicalBuffer(p, i as BufferId, `p${i}`);
-  });
-  const main = canonicalBody(k.body, ids, params.length);
-  const { variants = [], ...rest } = k;
-  const own = names.of(main.body);
-  let next = main.next;
-  const different = variants.flatMap(({ lanes, body }) => {
-    if (names.of(canonicalBody(body, ids, params.length).body) === own) return [];
-    // The ids of all of a kernel's buffers differ.
-    const canonical = canonicalBody(body, ids, next);
-    next = canonical.next;
-    return [{ lanes, body: canonical.body }];
-  });
-  return { ...rest, params, body: main.body, ...(different.length > 0 ? { variants: different } : {}) };
-}
-function canonicalBuffer(b: Buffer, id: BufferId, name: string): Buffer {
-  return { ...b, id, name, scope: b.scope === "register" || b.scope === "workgroup" ? b.scope : "arena" };
-}
-/** A body whose buffers are `params` and, from `first` on, its own. */
-function canonicalBody(
-  body: Stmt,
-  params: ReadonlyMap<BufferId, BufferId>,
-  first: number,
-): { readonly body: Stmt; readonly next: number } {
-  const ids = new Map(params);
-  let next = first;
-  const id = (b: BufferId): BufferId => {
-    let n = ids.get(b);
-    if (n === undefined) ids.set(b, (n = next++ as BufferId));
-    return n;
-  };
-  const memo = new Map<LoopExpr, LoopExpr>();
-  const expr = (e: LoopExpr): LoopExpr =>
-    mapExpr<LoopExpr>(e, (x) => (x.kind === "load" ? { ...x, buffer: id(x.buffer) } : x), memo);
-  const made = mapStmt(
-    body,
-    (s) => {
-      if (s.kind === "store") return { ...s, buffer: id(s.buffer) };
-      return s.kind === "alloc" ? { ...s, buffer: canonicalBuffer(s.buffer, id(s.buffer.id), s.buffer.name) } : s;
-    },
-    expr,
-  );
-  return { body: made, next };
 }
 
 /** Where the symbols come from: the first input axis that is exactly the symbol. */

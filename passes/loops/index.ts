@@ -14,31 +14,25 @@ import { interleave } from "./interleave.ts";
 import { pointers } from "./pointers.ts";
 import { registers } from "./registers.ts";
 import { reuse } from "./reuse.ts";
-import type { Sizes } from "./sizes.ts";
 import { unroll } from "./unroll.ts";
-
-export type LoopCtx = {
-  readonly target: TargetInfo;
-  readonly ranges: Ranges;
-  readonly sizes: Sizes;
-  readonly freshBuffer: () => BufferId;
-};
 
 export const vectorLanes = (t: TargetInfo): number => Math.max(1, t.vectorBytes / 4);
 
 /**
- * From logical indices to linear ones, and from marks to vectors and registers. Buffers are still those of the program; a part that is
- * addressed from the start of another buffer gets its name.
+ * From logical indices to linear ones. Buffers are still those of the program; a part that is addressed from the start of another buffer
+ * gets its name.
  */
-export function lowerNest(
+export function flattenNest(
   body: Stmt,
   buffers: readonly Buffer[],
   wholes: ReadonlyMap<BufferId, BufferId>,
-  ctx: LoopCtx,
+  ranges: Ranges,
 ): Stmt {
-  const flat = renamed(flatten(body, buffers, ctx.ranges), wholes);
-  const straight = unroll(ctx.sizes.stmt(flat), vectorLanes(ctx.target));
-  return registers(straight, ctx.freshBuffer);
+  return renamed(flatten(body, buffers, ranges), wholes);
+}
+/** From marks to vectors and registers, for a body with linear indices. */
+export function straightNest(body: Stmt, target: TargetInfo, freshBuffer: () => BufferId): Stmt {
+  return registers(unroll(body, vectorLanes(target)), freshBuffer);
 }
 
 function renamed(s: Stmt, names: ReadonlyMap<BufferId, BufferId>): Stmt {

@@ -1,6 +1,7 @@
 // Walking and rewriting expressions and statements. Expressions may share subtrees: everything here memoises on identity.
 import type { BufferId } from "../base/brand.ts";
 import type { LoopExpr, Stmt } from "./loops.ts";
+import type { Action } from "./program.ts";
 import type { TeAction, TeExpr } from "./te.ts";
 
 /** All direct subexpressions. */
@@ -194,6 +195,21 @@ export function visitActions<A extends { readonly kind: string }>(actions: reado
     };
     for (const list of [n.body, n.then, n.otherwise]) if (list) visitActions(list, f);
   }
+}
+/** The same actions with other calls. */
+export function mapCalls<A, B>(actions: readonly Action<A>[], f: (call: A) => B): Action<B>[] {
+  return actions.map((a): Action<B> => {
+    switch (a.kind) {
+      case "call":
+        return { kind: "call", call: f(a.call) };
+      case "loop":
+        return { ...a, body: mapCalls(a.body, f) };
+      case "if":
+        return { ...a, then: mapCalls(a.then, f), otherwise: mapCalls(a.otherwise, f) };
+      default:
+        return a;
+    }
+  });
 }
 /** Buffers that a T action reads and writes (the action itself, not what is nested in it). */
 export function accesses(a: TeAction): {

@@ -34,6 +34,8 @@ export type TargetInfo = {
   readonly memoryOperands?: boolean;
   /** dot16 is an instruction: products of integers that fit 16 bits are made two at a time. */
   readonly pairs?: boolean;
+  /** Code is compiled when it first runs: kernels that differ only in sizes are one, which gets them as arguments. */
+  readonly sharesSizes?: boolean;
   /** Whoever loads the artifact fills prepared buffers without being asked. Elsewhere what could be prepared is stored. */
   readonly prepares?: boolean;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */
