@@ -77,7 +77,7 @@ class Lowering {
     const flat = mapCalls([...init, ...rest], (c) =>
       c.kind === "group" ? this.group(c.group) : this.ready(c.kernel, c.args, c.scalars),
     );
-    const calls = mapCalls(target.sharesSizes ? this.withSizes(flat) : flat, (k) => this.finish(k));
+    const calls = mapCalls(target.tiersUp ? this.withSizes(flat) : flat, (k) => this.finish(k));
     const run = [...calls.slice(0, init.length), ...withHeap(calls.slice(init.length), this.p, this.buffers)];
     this.dropUnread(run);
     const usages = this.kernels.map(usageOf);
@@ -106,7 +106,7 @@ class Lowering {
     });
     const shares = (a: BufferId, b: BufferId): boolean => sharesMemory(a, b, this.buffers);
     const ranges: Ranges = (id) => sizeRange(id) ?? this.ranges(id);
-    const shared = shareKernels(this.kernels, run, shares, (k) => finishKernel(k, target, ranges));
+    const shared = shareKernels(this.kernels, run, shares, (k, calls) => finishKernel(k, target, ranges, calls));
     return {
       name: this.p.name,
       symbols: this.p.symbols,

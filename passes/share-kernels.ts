@@ -1,20 +1,24 @@
 // Equal kernels are one: alike but for the names of loops and the buffers that they are called with.
 import type { BufferId } from "../src/base/brand.ts";
+import * as D from "../src/ir/dim.ts";
 import type { Kernel, LoopExpr, Stmt } from "../src/ir/loops.ts";
 import type { Action, Call } from "../src/ir/program.ts";
 import { mapCalls, mapExpr, mapStmt, visitStmt } from "../src/ir/rewrite.ts";
 import type { Buffer } from "../src/ir/storage.ts";
+import type { CallSizes } from "./loops/apart.ts";
+import { typical } from "./loops/work.ts";
 
 /** Buffers in canonical numbering, and equal kernels merged, and finished; names k00_stem. `shares`: which buffers have memory in common. */
 export function shareKernels(
   kernels: readonly Kernel[],
   actions: readonly Action<Call>[],
   shares: (a: BufferId, b: BufferId) => boolean,
-  finish: (k: Kernel) => Kernel,
+  finish: (k: Kernel, calls: readonly CallSizes[]) => Kernel,
 ): { kernels: Kernel[]; actions: Action<Call>[] } {
   const names = new Names();
   const byText = new Map<string, number>();
   const out: Kernel[] = [];
+  const calls: CallSizes[][] = [];
   const share = (call: Call): Call => {
     const k = kernels[call.kernel]!;
     const overlap: [number, number][] = [];
@@ -29,11 +33,19 @@ export function shareKernels(
     if (n === undefined) {
       n = out.length;
       byText.set(text, n);
-      out.push(finish({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` }));
+      out.push({ ...canonical, name: `k${String(n).padStart(2, "0")}_${k.name}` });
+      calls.push([]);
     }
+    calls[n]!.push(sizesIn(k, call));
     return { ...call, kernel: n };
   };
-  return { kernels: out, actions: mapCalls(actions, share) };
+  const shared = mapCalls(actions, share);
+  return { kernels: out.map((k, n) => finish(k, calls[n]!)), actions: shared };
+}
+/** What the dims of a kernel are in a call; symbols of the program are taken for something in between. */
+function sizesIn(k: Kernel, call: Call): CallSizes {
+  const values = new Map(k.dims.map((d, i) => [d, D.evaluate(call.dims[i]!, () => typical)]));
+  return (id) => values.get(id) ?? typical;
 }
 /** Names that are equal for what is equal. An object that occurs often, as shared subexpressions do, is looked at once. */
 class Names {

@@ -6,6 +6,7 @@ import type { Kernel, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapExpr, mapStmt, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { type TargetInfo, widthsOf } from "../../src/ir/target.ts";
+import { apart, type CallSizes } from "./apart.ts";
 import { bind } from "./bind.ts";
 import { decomposeMath } from "./decompose-math.ts";
 import { expandStorage } from "./expand-storage.ts";
@@ -46,10 +47,13 @@ function renamed(s: Stmt, names: ReadonlyMap<BufferId, BufferId>): Stmt {
   );
 }
 
-/** What is done to a kernel on its own, in each of its vectors: types and math of the target, shared subexpressions, pointers. */
-export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
+/**
+ * What is done to a kernel on its own, in each of its vectors: types and math of the target, shared subexpressions, pointers. `calls`: what
+ * its dims are in each of its calls, for choices that depend on how much there is to do.
+ */
+export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges, calls: readonly CallSizes[] = []): Kernel {
   const { variants, ...rest } = k;
-  const finished = finishBody(rest, target, ranges);
+  const finished = finishBody(rest, target, ranges, calls);
   if (!variants) return finished;
   const of = (lanes: number): TargetInfo =>
     must(
@@ -58,13 +62,14 @@ export function finishKernel(k: Kernel, target: TargetInfo, ranges: Ranges): Ker
     );
   const others = variants.map(({ lanes, body }) => ({
     lanes,
-    body: finishBody({ ...rest, body }, of(lanes), ranges).body,
+    body: finishBody({ ...rest, body }, of(lanes), ranges, calls).body,
   }));
   return { ...finished, variants: others };
 }
-function finishBody(k: Kernel, target: TargetInfo, ranges: Ranges): Kernel {
+function finishBody(k: Kernel, target: TargetInfo, ranges: Ranges, calls: readonly CallSizes[]): Kernel {
   const typed = expandStorage(k, target);
-  const math = decomposeMath(typed.body, target);
+  const plain = decomposeMath(typed.body, target);
+  const math = target.tiersUp ? apart(plain, calls) : plain;
   const registers = new Set<BufferId>();
   visitStmt(math, (s) => {
     if (s.kind === "alloc" && s.buffer.scope === "register") registers.add(s.buffer.id);

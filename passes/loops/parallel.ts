@@ -8,6 +8,7 @@ import { constant, ofDim, toDim } from "../../src/ir/expr.ts";
 import type { For, LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapExpr, mapStmt, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import { type Buffer, dense } from "../../src/ir/storage.ts";
+import { work } from "./work.ts";
 
 /** Work, about in instructions, from which on threads gain more than waking them costs: some five microseconds of one. */
 const worthwhile = 1 << 15;
@@ -15,8 +16,6 @@ const worthwhile = 1 << 15;
 const fewIterations = 24;
 /** Into how many parts a loop falls whose iterations need memory of their own. */
 const mostParts = 16;
-/** What a symbol is taken for. */
-const typical = 64;
 
 type Let = { readonly name: string; readonly value: LoopExpr };
 
@@ -54,40 +53,6 @@ function hasLoad(e: LoopExpr): boolean {
     if (x.kind === "load") found = true;
   });
   return found;
-}
-
-/** About how many instructions a statement takes; a vector counts as one. */
-function work(s: Stmt): number {
-  switch (s.kind) {
-    case "for": {
-      const extent = toDim(s.extent);
-      const count = extent === null ? typical : D.evaluate(extent, () => typical) / s.step;
-      return Math.max(0, count) * work(s.body);
-    }
-    case "while":
-      return typical * work(s.body);
-    case "seq":
-      return s.body.reduce((n, x) => n + work(x), 0);
-    case "if":
-      return Math.max(work(s.then), s.otherwise ? work(s.otherwise) : 0);
-    case "store":
-      return 1 + cost(s.value);
-    case "let":
-      return cost(s.value) + work(s.body);
-    case "alloc":
-      return work(s.body);
-    case "barrier":
-      return 0;
-  }
-}
-const costly: ReadonlySet<string> = new Set(["exp", "log", "sin", "cos", "tanh", "erf", "pow", "div", "sqrt"]);
-function cost(e: LoopExpr): number {
-  let n = 0;
-  visitExpr(e, (x) => {
-    if (x.kind === "const" || x.kind === "var") return;
-    n += (x.kind === "unary" || x.kind === "binary") && costly.has(x.op) ? 16 : 1;
-  });
-  return n;
 }
 
 /** The number of iterations of a loop. */

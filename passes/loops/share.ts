@@ -6,7 +6,7 @@ import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { ofDim, toDim } from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
-import { children, withChildren } from "../../src/ir/rewrite.ts";
+import { children, visitStmt, withChildren } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 
 /** A body before its loops are unrolled, and the buffers that it is called with. */
@@ -101,14 +101,17 @@ class Names {
 
 /**
  * Reads a nest: its text with the numbers left out, with names and buffers by the order in which they occur; and writes it again with
- * sizes in the places of numbers. Numbers are the extents of loops that stay loops, and what stands as a factor or a term in an index;
- * divisors stay as they are.
+ * sizes in the places of numbers. Numbers are the extents of loops that stay loops, and what stands as a factor or a term in an index.
+ * Divisors stay as they are, and so do distances within an iteration of an innermost loop.
  */
 class Reader {
   private readonly nest: Nest;
   private readonly size: (place: number) => Dim | null;
   private readonly names = new Map<string, string>();
   private readonly buffers = new Map<BufferId, number>();
+  /** Variables that are unrolled in an innermost loop: the distances of what they address are immediate offsets there, and stay. */
+  private readonly near = new Set<string>();
+  private isInnermost = false;
   private readonly seen = new Map<LoopExpr, number>();
   private readonly written = new Map<LoopExpr, LoopExpr>();
   private readonly text: string[] = [];
@@ -141,10 +144,14 @@ class Reader {
       case "for": {
         const stays = s.loop !== "unroll" && s.loop !== "vector";
         out.push(`for ${s.loop} ${s.step} `);
+        if (!stays && this.isInnermost) this.near.add(s.v);
+        const outer = this.isInnermost;
+        if (stays) this.isInnermost = isInnermost(s);
         const extent = stays ? this.index(s.extent) : this.expr(s.extent);
         out.push(`${this.bind(s.v)}{`);
         const body = this.stmt(s.body);
         out.push("}");
+        this.isInnermost = outer;
         return { ...s, extent, body };
       }
       case "let": {
@@ -241,12 +248,15 @@ class Reader {
     let changed = false;
     const parts = terms.map(({ coef, atoms, text }) => {
       const inner = atoms.map((a) => this.atom(a));
-      const isNumber = coef > 0 && (coef > 1 || atoms.length === 0);
+      const isNumber = (atoms.length > 0 ? coef > 1 : coef > 0) && !atoms.some((a) => this.isNear(a));
       const size = isNumber ? this.number(coef) : null;
       changed ||= size !== null || inner.some((a, k) => a !== atoms[k]);
       return { text: `${isNumber ? "?" : coef}*${text}`, dim: D.mul(size ?? D.int(coef), ...inner) };
     });
     return { text: parts.map((p) => p.text).join("+"), dim: changed ? D.add(...parts.map((p) => p.dim)) : d };
+  }
+  private isNear(d: Dim): boolean {
+    return d.kind === "sym" && this.near.has(d.id);
   }
   private number(value: number): Dim | null {
     this.numbers.push(value);
@@ -292,4 +302,11 @@ class Reader {
     if (!changed) return d;
     return d.kind === "min" ? D.min(...terms) : D.max(...terms);
   }
+}
+function isInnermost(loop: Extract<Stmt, { kind: "for" }>): boolean {
+  let inner = false;
+  visitStmt(loop.body, (s) => {
+    if (s.kind === "for" && s.loop !== "unroll" && s.loop !== "vector") inner = true;
+  });
+  return !inner;
 }

@@ -16,7 +16,8 @@
 // - `let` is immutable and may hold a vector. Names of loops, lets and register buffers are unique in a kernel. They and the
 //   ids of symbols may be any string: a printer makes them identifiers.
 // - `for` counts v = 0, step, 2*step, ... while v < extent; extent may be negative or 0: no iteration. unroll and vector
-//   loops are gone. `parallel` iterations are independent. block.* and thread.* are WGSL's workgroup_id and
+//   loops are gone. `parallel` iterations are independent. The body of an `apart` loop is best a function of its own, called in each
+//   iteration; no register buffer of outside is in it. block.* and thread.* are WGSL's workgroup_id and
 //   local_invocation_id: their extents are the grid (any expression of dims) and the workgroup size (constant).
 // - Kernels read dims as i32 variables, listed in `dims`, and scalars.
 // - Two parameters may overlap in memory only if `mayOverlap` lists the pair (by position).
@@ -30,6 +31,7 @@ export type LoopKind =
   | "unroll"
   | "vector"
   | "parallel"
+  | "apart"
   | `block.${"x" | "y" | "z"}`
   | `thread.${"x" | "y" | "z"}`;
 

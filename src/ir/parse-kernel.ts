@@ -56,6 +56,7 @@ const loopKinds: Readonly<Record<LoopKind, string>> = {
   unroll: "unroll",
   vector: "vector",
   parallel: "parallel",
+  apart: "apart",
   "block.x": "block.x",
   "block.y": "block.y",
   "block.z": "block.z",

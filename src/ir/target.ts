@@ -34,8 +34,11 @@ export type TargetInfo = {
   readonly memoryOperands?: boolean;
   /** dot16 is an instruction: products of integers that fit 16 bits are made two at a time. */
   readonly pairs?: boolean;
-  /** Code is compiled when it first runs: kernels that differ only in sizes are one, which gets them as arguments. */
-  readonly sharesSizes?: boolean;
+  /**
+   * Code is compiled when it first runs, and again, better, when it has run for a while, for its next call: kernels that differ only in
+   * sizes are one, which gets them as arguments, and what is hot in a kernel is a function of its own.
+   */
+  readonly tiersUp?: boolean;
   /** Whoever loads the artifact fills prepared buffers without being asked. Elsewhere what could be prepared is stored. */
   readonly prepares?: boolean;
   /** Register types that the target has. i64 missing: 64-bit integers are stored and computed as i32, checked at the edge. */

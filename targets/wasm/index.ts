@@ -20,7 +20,7 @@ const info: TargetInfo = {
   exactSums: true,
   pairs: true,
   prepares: true,
-  sharesSizes: true,
+  tiersUp: true,
   natives: new Set(["sqrt", "abs", "neg", "floor", "ceil", "round", "trunc", "recip", "isnan", "not", "bitnot"]),
   dtypes: new Set(["f32", "f64", "i32", "u32", "i64", "u64", "bool"]),
   minCellBytes: 1,

@@ -1,12 +1,13 @@
 // Kernels as functions: (address of each parameter, scalars, dims as i32), no result.
 import { assert, InternalError, must, unreachable } from "../../src/base/assert.ts";
+import type { BufferId } from "../../src/base/brand.ts";
 import type { For, Kernel, LoopExpr, Pointer, Stmt, Store } from "../../src/ir/loops.ts";
 import { lanesOf } from "../../src/ir/loops.ts";
 import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { elementBytes } from "../../src/ir/types.ts";
 import * as A from "./arithmetic.ts";
-import { Expressions } from "./expr.ts";
+import { type Binding, Expressions } from "./expr.ts";
 import { Frame } from "./frame.ts";
 import * as I from "./intrinsics.ts";
 import type { Ref, ValType, Wasm } from "./module.ts";
@@ -23,7 +24,7 @@ export function signature(k: Kernel): readonly ValType[] {
 /** Adds the kernel's function to the module. */
 export function defineKernel(w: Wasm, name: string, k: Kernel): void {
   const frame = new Frame(w, signature(k));
-  const printer = new Statements(frame, k.body);
+  const printer = new Statements(frame, name, k.body);
   let index = 0;
   for (const buffer of k.params) printer.memory.set(buffer.id, { buffer, local: index++ });
   for (const s of k.scalars) printer.names.set(s.name, { kind: "local", index: index++, nonNegative: false });
@@ -37,13 +38,17 @@ export function defineKernel(w: Wasm, name: string, k: Kernel): void {
 type Move = { readonly local: number; readonly bytes: number | null; readonly step: number };
 
 class Statements extends Expressions {
+  private readonly name: string;
+  /** Functions that have been made of parts of this one. */
+  private parts = 0;
   /** Locals of the scopes that are open, to be given back when they close. */
   private readonly scope: number[] = [];
   /** The names that some expression reads: a loop whose variable none reads needs no counter. */
   private readonly used: ReadonlySet<string>;
 
-  constructor(frame: Frame, body: Stmt) {
+  constructor(frame: Frame, name: string, body: Stmt) {
     super(frame);
+    this.name = name;
     this.used = namesIn(body);
   }
 
@@ -172,14 +177,14 @@ class Statements extends Expressions {
           : this.times(this.trips(limit, s.step), bytes);
       const stop = this.enter("i32");
       before.push(frame.set(stop, m.i32.add(frame.get(leader.local), distance)));
-      this.statement(s.body, body);
+      this.iteration(s, body);
       for (const p of moves) if (p !== leader) body.push(frame.set(p.local, this.moved(p)));
       again = m.i32.ne(frame.tee(leader.local, this.moved(leader)), frame.get(stop));
     } else {
       const v = this.enter("i32");
       before.push(frame.set(v, m.i32.const(0)));
       this.names.set(s.v, { kind: "local", index: v, nonNegative: true });
-      this.statement(s.body, body);
+      this.iteration(s, body);
       for (const p of moves) body.push(frame.set(p.local, this.moved(p)));
       // Unsigned, so that a counter that passes 2^31 - 1 ends the loop as well.
       const next = frame.tee(v, m.i32.add(frame.get(v), m.i32.const(s.step)));
@@ -189,6 +194,38 @@ class Statements extends Expressions {
     if (limit === null) out.push(...before);
     else out.push(m.if(m.i32.gt_s(frame.get(limit), m.i32.const(0)), m.block(null, before)));
     this.leave(mark);
+  }
+  private iteration(s: For, out: Ref[]): void {
+    if (s.loop === "apart") out.push(this.apart(s.body));
+    else this.statement(s.body, out);
+  }
+  /** Makes a statement a function of what it reads from outside, and calls it. */
+  private apart(body: Stmt): Ref {
+    const types: ValType[] = [];
+    const args: Ref[] = [];
+    const pass = (local: number): number => {
+      types.push(this.frame.typeOf(local));
+      args.push(this.frame.get(local));
+      return types.length - 1;
+    };
+    const names = new Map<string, Binding>();
+    const name = (id: string): void => {
+      const b = this.names.get(id);
+      if (b === undefined || names.has(id)) return;
+      if (b.kind === "alias" && b.to.kind === "var") name(b.to.name);
+      names.set(id, b.kind === "alias" ? b : { ...b, index: pass(b.index) });
+    };
+    for (const id of namesIn(body)) name(id);
+    const memory = [...this.memory].filter(([id]) => uses(body, id)).map(([id, x]) => [id, { ...x, local: pass(x.local) }] as const);
+    const frame = new Frame(this.w, types);
+    const part = `${this.name}/${this.parts++}`;
+    const printer = new Statements(frame, part, body);
+    for (const [id, b] of names) printer.names.set(id, b);
+    for (const [id, x] of memory) printer.memory.set(id, x);
+    const out: Ref[] = [];
+    printer.statement(body, out);
+    frame.define(part, null, out);
+    return this.m.call(part, args, this.w.type.none);
   }
   /** Takes a local until the scope is left down to a mark. */
   private enter(t: ValType): number {
@@ -247,6 +284,23 @@ class Statements extends Expressions {
   }
 }
 
+function uses(body: Stmt, buffer: BufferId): boolean {
+  let found = false;
+  const seen = new Set<unknown>();
+  visitStmt(body, (s) => {
+    if (s.kind === "store" && s.buffer === buffer) found = true;
+    if (s.kind === "for" && s.pointers?.some((p) => p.buffer === buffer)) found = true;
+    for (const e of exprsOf(s))
+      visitExpr(
+        e,
+        (x) => {
+          if (x.kind === "load" && x.buffer === buffer) found = true;
+        },
+        seen,
+      );
+  });
+  return found;
+}
 /** The names of variables that expressions of a statement read. */
 function namesIn(body: Stmt): ReadonlySet<string> {
   const names = new Set<string>();
