@@ -12,7 +12,7 @@ import { trips, work } from "./work.ts";
 export type CallSizes = (id: SymbolId) => number;
 
 /** Work of a body, in instructions, that is worth a call: about a microsecond. */
-const worthCall = 1 << 14;
+const worthCall = 1 << 17;
 /** Work of a loop from which on it pays not to wait for the kernel's next call: longer than the engine takes to compile. */
 const worthwhile = 1 << 20;
 

@@ -199,7 +199,7 @@ class Binder {
   /** Moves what the loop does not change before it. */
   private hoist(loop: Extract<Stmt, { kind: "for" }>): Stmt {
     // What the iterations of other loops share would have to be handed to each thread.
-    if (loop.loop !== "serial" && loop.loop !== "apart") return loop;
+    if (loop.loop !== "serial") return loop;
     const bound = new Set<string>([loop.v]);
     const stored = new Set<BufferId>();
     visitStmt(loop.body, (s) => {
