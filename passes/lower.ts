@@ -77,8 +77,10 @@ class Lowering {
     const flat = mapCalls([...init, ...rest], (c) =>
       c.kind === "group" ? this.group(c.group) : this.ready(c.kernel, c.args, c.scalars),
     );
-    const calls = mapCalls(target.tiersUp ? this.withSizes(flat) : flat, (k) => this.finish(k));
-    const run = [...calls.slice(0, init.length), ...withHeap(calls.slice(init.length), this.p, this.buffers)];
+    const sized = target.tiersUp ? this.withSizes(flat) : flat;
+    const prepare = mapCalls(sized.slice(0, init.length), (k) => this.finish(k, "prepared"));
+    const calls = mapCalls(sized.slice(init.length), (k) => this.finish(k, "arena"));
+    const run = [...prepare, ...withHeap(calls, this.p, this.buffers)];
     this.dropUnread(run);
     const usages = this.kernels.map(usageOf);
     const ports = { inputs: this.p.inputs.map((i) => i.buffer), outputs: this.p.outputs.map((o) => o.buffer) };
@@ -267,16 +269,20 @@ class Lowering {
       return { ...f, bodies: [body], params };
     });
   }
-  /** The call of a kernel: loops unrolled, registers chosen. */
-  private finish(f: Flat): Call {
+  /** The call of a kernel: loops unrolled, registers chosen. `scope`: where memory of its own lies. init knows of no arena. */
+  private finish(f: Flat, scope: "arena" | "prepared"): Call {
     const straight = f.bodies.map((body, k) => straightNest(body, this.widths[k]!, () => this.fresh()));
     const bodies = this.options.target.threads ? straight.map((b) => parallel(b, () => this.fresh())) : straight;
-    return this.close(f, bodies);
+    return this.close(f, bodies, scope);
   }
   /** Lifts memory that the kernel needs for itself into parameters, and collects the dims it names. */
-  private close({ name, params, sizes, scalars, scalarArgs }: Flat, bodies: readonly Stmt[]): Call {
+  private close(
+    { name, params, sizes, scalars, scalarArgs }: Flat,
+    bodies: readonly Stmt[],
+    scope: "arena" | "prepared",
+  ): Call {
     const all = [...params];
-    const lifted = bodies.map((body) => sizes.stmt(this.lift(body, all)));
+    const lifted = bodies.map((body) => sizes.stmt(this.lift(body, all, scope)));
     const dims = new Set<SymbolId>();
     const bound = new Set<string>();
     for (const body of lifted)
@@ -309,7 +315,7 @@ class Lowering {
     };
   }
   /** A body without the memory that it allocates: that is among the parameters, and other bodies' of the same type serves it too. */
-  private lift(body: Stmt, params: Buffer[]): Stmt {
+  private lift(body: Stmt, params: Buffer[], scope: "arena" | "prepared"): Stmt {
     const free = params.filter((b) => this.lifted.has(b.id));
     const own = new Map<BufferId, BufferId>();
     visitStmt(body, (s) => {
@@ -322,7 +328,7 @@ class Lowering {
         own.set(s.buffer.id, free.splice(same, 1)[0]!.id);
         return;
       }
-      const b: Buffer = { ...s.buffer, scope: "arena" };
+      const b: Buffer = { ...s.buffer, scope };
       this.buffers.set(b.id, b);
       this.lifted.add(b.id);
       params.push(b);

@@ -74,6 +74,7 @@ export function link(manifest: Manifest, parts: Parts): (options?: LoadOptions) 
           (parts.text === undefined ? parts.weights!() : Uint8Array.from(atob(parts.text), (c) => c.charCodeAt(0))),
       );
     }
+    if (module.init && module.init() !== 0) fail("the model's init failed: out of memory");
     return modelOf(manifest, module);
   };
 }
@@ -82,7 +83,6 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
   const { inputs, outputs } = manifest;
   let module: LinearModule | null = loaded;
   let planned: string | null = null;
-  let ready = !loaded.init;
   /** [address, dims] of every port, from the table. */
   const rows = (m: LinearModule): { at: number; dims: number[] }[] => {
     const words = new Uint32Array(m.memory.buffer);
@@ -122,8 +122,6 @@ function modelOf(manifest: Manifest, loaded: LinearModule): Model {
     outputs.forEach((port, i) => {
       if (!port.late) checkRoom(port, before[inputs.length + i]!.dims, out);
     });
-    if (!ready && m.init!() !== 0) fail("init is out of memory", "E303");
-    ready = true;
     bound.forEach(({ data }, i) => {
       new Uint8Array(m.memory.buffer).set(bytesOf(data), before[i]!.at);
     });

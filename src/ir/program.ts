@@ -91,7 +91,7 @@ export type Binding = {
  */
 export type Requirement = { readonly zero: Dim; readonly why: string };
 
-/** init runs once per load and fills prepared buffers; run is one inference. */
+/** init runs once per load, before dims are known, and fills prepared buffers; run is one inference. */
 export type Program = {
   readonly name: string;
   readonly symbols: readonly Sym[];

@@ -61,7 +61,11 @@ export function verifyProgram(p: Program, cells: Cells = asTheyAre, kernels: Ker
     const k = p.kernels[c.kernel] ?? at.fail(`calls kernel ${c.kernel} of ${p.kernels.length}`);
     const here = at.in(`call of kernel "${k.name}"`);
     checkCall(k, c, p, now, (d) => storedType(d, cells), here);
-    for (const a of c.args) use(a, here);
+    for (const a of c.args) {
+      use(a, here);
+      const { name, scope } = rootOf(p.buffers, a);
+      here.require(phase === "run" || scope === "weights" || scope === "prepared", `init uses "${name}" of the ${scope}`);
+    }
     for (const n of written[c.kernel]!) writable(p, c.args[n]!, phase, here);
     if (final) checkOverlap(p, cells, k, c, here);
   });

@@ -109,7 +109,7 @@ function prepared(): Fixture {
   const d = new Draft("prepared");
   const w = d.constant("w", tensorOf("f32", [4], [1, -2, 3, 0.5]));
   const p = d.temp("p", "f32", [n(4)], "prepared");
-  const scratch = d.temp("scratch", "f32", [n(4)]);
+  const scratch = d.temp("scratch", "f32", [n(4)], "prepared");
   const rows = d.dimOf(0, "N", 0, 64);
   const x = d.input("x", "f32", [rows, n(4)]);
   const z = d.output("z", "f32", [rows, n(4)]);
