@@ -147,4 +147,3 @@ function canonicalBody(
   );
   return { body: made, next };
 }
-

@@ -18,37 +18,39 @@ const worthwhile = 1 << 20;
 
 /** `calls`: those of the kernel, for which the bodies must be worth it together. */
 export function apart(body: Stmt, calls: readonly CallSizes[]): Stmt {
-  return inside(body, calls.map((size) => ({ size, times: 1 })));
+  const once = calls.map((size) => ({ size, times: 1 }));
+  return inside(body, once, false);
 }
 
 type Entry = { readonly size: CallSizes; readonly times: number };
-function inside(s: Stmt, entries: readonly Entry[]): Stmt {
+/** `enclosed`: the body of a loop around the statement would do. */
+function inside(s: Stmt, entries: readonly Entry[], enclosed: boolean): Stmt {
   switch (s.kind) {
     case "seq": {
-      const body = s.body.map((x) => inside(x, entries));
+      const body = s.body.map((x) => inside(x, entries, enclosed));
       return body.every((x, k) => x === s.body[k]) ? s : { ...s, body };
     }
     case "let": {
-      const body = inside(s.body, entries);
+      const body = inside(s.body, entries, enclosed);
       return body === s.body ? s : { ...s, body };
     }
     case "for":
-      return s.loop === "serial" ? loop(s, entries) : s;
+      return s.loop === "serial" ? loop(s, entries, enclosed) : s;
     default:
       return s;
   }
 }
-function loop(s: For, entries: readonly Entry[]): Stmt {
+function loop(s: For, entries: readonly Entry[], enclosed: boolean): Stmt {
   const all = entries.map(({ size, times }) => ({ size, times: times * trips(s, size) }));
   const costs = all.map(({ size, times }) => times * work(s.body, size));
   if (Math.max(...costs) < worthwhile) return s;
   const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
   const mean = sum(costs) / sum(all.map((e) => e.times));
   if (mean >= worthCall) {
-    const body = inside(s.body, all);
+    const body = inside(s.body, all, true);
     return body === s.body ? { ...s, loop: "apart" } : { ...s, body };
   }
-  return isStraight(s.body) ? inBlocks(s, Math.ceil(worthCall / mean)) : s;
+  return isStraight(s.body) && !enclosed ? inBlocks(s, Math.ceil(worthCall / mean)) : s;
 }
 function isStraight(s: Stmt): boolean {
   let straight = true;
@@ -64,7 +66,11 @@ function inBlocks(s: For, iterations: number): Stmt {
   const block = D.int(iterations * s.step);
   const outer = `${s.v}.block`;
   const size = D.mod(extent, block) === D.zero ? block : D.min(block, D.sub(extent, D.sym(outer)));
-  const here = binary<LoopExpr>("add", { kind: "var", dtype: "i32", name: outer }, { kind: "var", dtype: "i32", name: s.v });
+  const here = binary<LoopExpr>(
+    "add",
+    { kind: "var", dtype: "i32", name: outer },
+    { kind: "var", dtype: "i32", name: s.v },
+  );
   const body: Stmt = { ...s, extent: ofDim(size) as LoopExpr, body: at(s.body, s.v, here) };
   return { kind: "for", v: outer, extent: s.extent, step: iterations * s.step, loop: "apart", body };
 }

@@ -33,7 +33,12 @@ export function shareSizes(nests: readonly Nest[], overlaps: (n: Nest) => string
     members.forEach((k, m) => {
       const reader = new Reader(nests[k]!, (n) => names.of(n));
       const { body } = reader.read();
-      const params = nests[k]!.params.map((p, i) => names.buffer(members.map((x) => nests[x]!.params[i]!), p));
+      const params = nests[k]!.params.map((p, i) =>
+        names.buffer(
+          members.map((x) => nests[x]!.params[i]!),
+          p,
+        ),
+      );
       out[k] = { body, params, sizes: new Map(names.sizes.map((s) => [s.id, D.int(s.values[m]!)])) };
     });
   }
@@ -242,7 +247,14 @@ class Reader {
   private dim(d: Dim): { readonly text: string; readonly dim: Dim } {
     const terms = D.termsOf(d).map((t) => {
       const { coef, atoms } = D.splitTerm(t);
-      return { coef, atoms, text: atoms.map((a) => this.atomText(a)).sort().join("*") };
+      return {
+        coef,
+        atoms,
+        text: atoms
+          .map((a) => this.atomText(a))
+          .sort()
+          .join("*"),
+      };
     });
     terms.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
     let changed = false;
@@ -271,9 +283,15 @@ class Reader {
         return `${d.kind}(${this.fixed(d.a)},${this.fixed(d.by)})`;
       case "min":
       case "max":
-        return `${d.kind}(${d.terms.map((t) => this.openText(t)).sort().join()})`;
+        return `${d.kind}(${d.terms
+          .map((t) => this.openText(t))
+          .sort()
+          .join()})`;
       case "broadcast":
-        return `${d.kind}(${d.terms.map((t) => this.fixed(t)).sort().join()})`;
+        return `${d.kind}(${d.terms
+          .map((t) => this.fixed(t))
+          .sort()
+          .join()})`;
       default:
         return this.fixed(d);
     }
@@ -282,7 +300,10 @@ class Reader {
     return D.termsOf(d)
       .map((t) => {
         const { coef, atoms } = D.splitTerm(t);
-        return `${coef}*${atoms.map((a) => this.atomText(a)).sort().join("*")}`;
+        return `${coef}*${atoms
+          .map((a) => this.atomText(a))
+          .sort()
+          .join("*")}`;
       })
       .sort()
       .join("+");

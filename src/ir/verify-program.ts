@@ -64,7 +64,10 @@ export function verifyProgram(p: Program, cells: Cells = asTheyAre, kernels: Ker
     for (const a of c.args) {
       use(a, here);
       const { name, scope } = rootOf(p.buffers, a);
-      here.require(phase === "run" || scope === "weights" || scope === "prepared", `init uses "${name}" of the ${scope}`);
+      here.require(
+        phase === "run" || scope === "weights" || scope === "prepared",
+        `init uses "${name}" of the ${scope}`,
+      );
     }
     for (const n of written[c.kernel]!) writable(p, c.args[n]!, phase, here);
     if (final) checkOverlap(p, cells, k, c, here);

@@ -150,7 +150,7 @@ class KernelPrinter {
   }
 
   #for(s: For, out: string[]): void {
-    if (s.loop !== "serial" && s.loop !== "parallel") throw new InternalError(`js: a ${s.loop} loop`);
+    if (!["serial", "parallel", "apart"].includes(s.loop)) throw new InternalError(`js: a ${s.loop} loop`);
     const extent = this.#limit(s.extent, s.v, out);
     const id = this.#names.unique(s.v);
     this.#x.variables.set(s.v, plain(id, prec.primary, "i32", { lo: 0, hi: Math.max(0, extent.hi - 1) }));

@@ -216,7 +216,9 @@ class Statements extends Expressions {
       names.set(id, b.kind === "alias" ? b : { ...b, index: pass(b.index) });
     };
     for (const id of namesIn(body)) name(id);
-    const memory = [...this.memory].filter(([id]) => uses(body, id)).map(([id, x]) => [id, { ...x, local: pass(x.local) }] as const);
+    const memory = [...this.memory]
+      .filter(([id]) => uses(body, id))
+      .map(([id, x]) => [id, { ...x, local: pass(x.local) }] as const);
     const frame = new Frame(this.w, types);
     const part = `${this.name}/${this.parts++}`;
     const printer = new Statements(frame, part, body);

@@ -37,6 +37,45 @@ export function copier(d: Draft, dtype: DType, name = `copy_${dtype}`): number {
 }
 const bool = (x: number): LoopExpr => constant("bool", x);
 
+/** Bodies apart, one in the other: what they read of outside are addresses, dims, lets of all kinds, and loops' variables. */
+function bodiesApart(): Fixture {
+  const d = new Draft("apart");
+  const rows = d.dimOf(0, "N", 0, 64);
+  const x = d.input("x", "f32", [rows, n(8)]);
+  const z = d.output("z", "f32", [rows, n(8)]);
+  const apart = (s: Stmt): Stmt => ({ ...s, loop: "apart" }) as Stmt;
+  const k = d.kernel(
+    "bodies",
+    (kd) => {
+      const [kx, kz] = [kd.param("x", "f32", x.shape), kd.param("z", "f32", z.shape)];
+      const at = add(v("row"), add(v("j"), v("two")));
+      const all: LoopExpr = { kind: "ramp", base: at, stride: 1, lanes: 4, dtype: "i32" };
+      const four: LoopExpr = { kind: "var", dtype: "f32", name: "bias", lanes: 4 };
+      const value = binary<LoopExpr>("add", { ...loadOf(kx, at), index: [all] } as LoopExpr, four);
+      const inner = apart(loop("j", i32(6), store(kz, all, value), 4));
+      const outer = apart(loop("i", v("N"), letIn("row", mul(v("i"), i32(8)), inner)));
+      const bias: LoopExpr = { kind: "splat", x: v("half", "f32"), lanes: 4, dtype: "f32" };
+      return letIn("two", i32(0), letIn("half", constant("f32", 0.5), letIn("bias", bias, outer)));
+    },
+    { dims: ["N"] },
+  );
+  d.run.push(d.call(k, [x, z]));
+  const run = (r: number) => {
+    const xs = small(r * 8, r);
+    return {
+      inputs: { x: tensorOf("f32", [r, 8], xs) },
+      expected: {
+        z: tensorOf(
+          "f32",
+          [r, 8],
+          xs.map((a) => a + 0.5),
+        ),
+      },
+    };
+  };
+  return fixture(d, [run(2), run(0), run(5)], { dtypes: ["f32", "i32"], vectors: 4 });
+}
+
 /** An index far outside memory is loaded only by the side of a select that is not chosen. */
 function laziness(dtype: "f32" | "i64"): Fixture {
   const d = new Draft(`select-lazy/${dtype}`);
@@ -542,6 +581,7 @@ export const structurePrograms: readonly Fixture[] = [
   loops(),
   matmul(),
   pointers(),
+  bodiesApart(),
   collatz(),
   ...tables(),
   hash("i64"),
