@@ -1,18 +1,12 @@
 // Takes what follows from dims alone (quotients, minima) out of a kernel: the caller hands it in, as a dim of the kernel's own. So it is
 // computed once, and kernels that differ in nothing else are one.
 import type { SymbolId } from "../../src/base/brand.ts";
-import type { Dim, Range, Ranges } from "../../src/ir/dim.ts";
+import type { Dim, Ranges } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { toDim } from "../../src/ir/expr.ts";
 import type { LoopExpr, Stmt } from "../../src/ir/loops.ts";
 import { mapStmt, withChildren } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
-
-/** What is known of a dim by the name that it gets here: it is positive, or not negative. */
-export function sizeRange(id: string): Range | null {
-  if (id.startsWith("$size.")) return { min: D.one, max: null };
-  return id.startsWith("$count.") ? { min: D.zero, max: null } : null;
-}
 
 /** The sizes of one kernel: names by what they stand for, in the order in which they occur. */
 export class Sizes {

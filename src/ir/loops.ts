@@ -22,6 +22,8 @@
 // - Kernels read dims as i32 variables, listed in `dims`, and scalars.
 // - Two parameters may overlap in memory only if `mayOverlap` lists the pair (by position).
 import type { BufferId, SymbolId } from "../base/brand.ts";
+import type { Range } from "./dim.ts";
+import * as D from "./dim.ts";
 import type { Binary, Bitcast, Cast, Const, Load, MulAdd, Select, Table, Unary, Var } from "./expr.ts";
 import type { Buffer } from "./storage.ts";
 import type { DType } from "./types.ts";
@@ -122,6 +124,12 @@ export type KernelVariant = { readonly lanes: number; readonly body: Stmt };
 /** A kernel's body in all its vectors. */
 export function bodiesOf(k: Kernel): readonly Stmt[] {
   return [k.body, ...(k.variants ?? []).map((x) => x.body)];
+}
+
+/** What is known of a dim of a kernel's own by its name: it is positive, or not negative. */
+export function sizeRange(id: string): Range | null {
+  if (id.startsWith("$size.")) return { min: D.one, max: null };
+  return id.startsWith("$count.") ? { min: D.zero, max: null } : null;
 }
 
 const laneMemo = new WeakMap<LoopExpr, number>();

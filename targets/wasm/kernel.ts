@@ -1,8 +1,9 @@
 // Kernels as functions: (address of each parameter, scalars, dims as i32), no result.
 import { assert, InternalError, must, unreachable } from "../../src/base/assert.ts";
 import type { BufferId } from "../../src/base/brand.ts";
+import * as D from "../../src/ir/dim.ts";
 import type { For, Kernel, LoopExpr, Pointer, Stmt, Store } from "../../src/ir/loops.ts";
-import { lanesOf } from "../../src/ir/loops.ts";
+import { lanesOf, sizeRange } from "../../src/ir/loops.ts";
 import { exprsOf, visitExpr, visitStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { elementBytes } from "../../src/ir/types.ts";
@@ -191,7 +192,7 @@ class Statements extends Expressions {
       again = m.i32.lt_u(next, limit === null ? m.i32.const(extent!) : frame.get(limit));
     }
     before.push(m.loop(top, m.block(null, [...body, m.br_if(top, again)])));
-    if (limit === null) out.push(...before);
+    if (limit === null || this.isPositive(s.extent)) out.push(...before);
     else out.push(m.if(m.i32.gt_s(frame.get(limit), m.i32.const(0)), m.block(null, before)));
     this.leave(mark);
   }
@@ -246,6 +247,11 @@ class Statements extends Expressions {
     const local = this.enter("i32");
     out.push(this.frame.set(local, ref));
     return local;
+  }
+  private isPositive(e: LoopExpr): boolean {
+    if (e.kind !== "var") return false;
+    const to = this.alias(e.name);
+    return to === null ? sizeRange(e.name)?.min === D.one : this.isPositive(to);
   }
   /** Iterations of a loop over a positive extent: ceil(extent / step). */
   private trips(limit: number, step: number): Ref {

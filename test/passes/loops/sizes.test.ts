@@ -1,8 +1,9 @@
 // What follows from dims alone becomes a dim of the kernel's own.
 import { expect, test } from "vitest";
-import { Sizes, sizeRange } from "../../../passes/loops/sizes.ts";
+import { Sizes } from "../../../passes/loops/sizes.ts";
 import type { SymbolId } from "../../../src/base/brand.ts";
 import * as D from "../../../src/ir/dim.ts";
+import { sizeRange } from "../../../src/ir/loops.ts";
 import { parseKernel } from "../../../src/ir/parse.ts";
 import { printKernel } from "../../../src/ir/print.ts";
 
