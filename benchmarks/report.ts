@@ -120,6 +120,7 @@ function costsTable(cases: readonly CaseResult[], side: Side): string {
     "weights MB",
     "arena MB",
     "over bound",
+    "over unfused",
     "load ms",
     "first run ms",
     "over steady",
@@ -132,6 +133,7 @@ function costsTable(cases: readonly CaseResult[], side: Side): string {
     const { build, start, timing } = c.entries[side] ?? {};
     const theirs = c.entries[rival]?.start;
     const bound = build?.arena && build.arenaLowerBound ? build.arena / build.arenaLowerBound : null;
+    const unfused = build?.arena && build.unfusedBound ? build.arena / build.unfusedBound : null;
     return [
       label(c),
       whole(build?.compileMs),
@@ -141,6 +143,7 @@ function costsTable(cases: readonly CaseResult[], side: Side): string {
       mb(build?.weights),
       mb(build?.arena),
       times(bound),
+      times(unfused),
       whole(start?.loadMs),
       whole(start?.firstMs),
       times(start && timing ? start.firstMs / timing.medianMs : null),

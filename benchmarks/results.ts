@@ -18,6 +18,7 @@ export type Build = {
   readonly weights?: number;
   readonly arena?: number | null;
   readonly arenaLowerBound?: number | null;
+  readonly unfusedBound?: number | null;
   /** The largest resident set of the process that compiled. */
   readonly peakBytes?: number;
 };

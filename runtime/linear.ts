@@ -74,7 +74,7 @@ export function link(manifest: Manifest, parts: Parts): (options?: LoadOptions) 
           (parts.text === undefined ? parts.weights!() : Uint8Array.from(atob(parts.text), (c) => c.charCodeAt(0))),
       );
     }
-    if (module.init && module.init() !== 0) fail("the model's init failed: out of memory");
+    if (module.init && module.init() !== 0) fail("init is out of memory", "E303");
     return modelOf(manifest, module);
   };
 }

@@ -1,6 +1,7 @@
 // The driver: ONNX bytes to artifacts. Everything that a command does goes through here.
 
 import { lowerProgram } from "../passes/lower.ts";
+import { type UnfusedBound, unfusedBound } from "../passes/memory/unfused.ts";
 import { graphPasses, runGraphPass } from "../passes/pipeline.ts";
 import { group } from "../passes/te/group.ts";
 import { inline } from "../passes/te/inline.ts";
@@ -51,12 +52,19 @@ export type CompileOptions = {
 };
 export type FrontEnd = {
   readonly graph: Graph;
+  /** What the model's values take that are alive at one time, as the file has them. */
+  readonly unfused: UnfusedBound;
   readonly info: Imported["info"];
   readonly lists: Imported["lists"];
   readonly warnings: readonly Diagnostic[];
   readonly labels: Imported["labels"];
 };
-export type CompiledTarget = { readonly program: Program; readonly files: readonly OutputFile[] };
+export type CompiledTarget = {
+  readonly program: Program;
+  readonly files: readonly OutputFile[];
+  /** Bytes of the model's values that are alive at one time as the file has them, ports where the arena holds them; null: open dims. */
+  readonly unfusedBound: number | null;
+};
 
 const embedLimit = 1 << 20;
 
@@ -144,9 +152,10 @@ export function frontEnd(bytes: Uint8Array, options: CompileOptions): FrontEnd {
     return imported.graph;
   });
   const { info, lists, warnings, labels } = must<Imported>(imported, "the imported model");
+  const unfused = unfusedBound(graph);
   const evaluator = { info: jsTarget.info, run: (p: Program) => evaluateProgram(p, new Map()) };
   for (const p of graphPasses) graph = passes.graph(p.name, () => runGraphPass(p, graph, { evaluator }));
-  return { graph, info, lists, warnings, labels };
+  return { graph, unfused, info, lists, warnings, labels };
 }
 
 /** Compiles a front end's graph for one target. */
@@ -173,7 +182,7 @@ export async function compileTarget(
       lists: front.lists,
     }),
   );
-  return { program, files };
+  return { program, files, unfusedBound: t.info.ioInArena ? front.unfused.withPorts : front.unfused.withoutPorts };
 }
 /** The program of a graph for a target. Of the options it takes those of a compilation but for the name. */
 export function lowerFor(graph: Graph, info: TargetInfo, options: Omit<CompileOptions, "name">): Program {

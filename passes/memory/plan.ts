@@ -26,6 +26,10 @@ function few(d: Dim, ranges: D.Ranges): Dim {
   return d.kind === "max" && d.terms.length > 6 ? d : D.simplify(d, ranges);
 }
 
+/** Rounds of the search for a better order, and comparisons of two buffers in all of them. */
+const maxRounds = 100;
+const maxSteps = 1e7;
+
 export type PlanInput = {
   readonly buffers: ReadonlyMap<BufferId, Buffer>;
   /** Root buffers by region. */
@@ -109,16 +113,34 @@ export function planMemory(x: PlanInput): MemoryPlan {
     });
     return { placed, peak };
   };
-  // Several greedy orders; the one with the lowest peak.
+  let lowerBound = 0;
+  for (const t of new Set(all.map((g) => g.first)))
+    lowerBound = Math.max(
+      lowerBound,
+      all.reduce((s, g) => (g.first <= t && t <= g.last ? s + g.bytes : s), 0),
+    );
+  // Several greedy orders; the one with the lowest peak. As long as it is over the bound, what ends highest is placed earlier.
   const key = (f: (g: Placed["g"]) => number) =>
     [...all].sort((a, b) => f(b) - f(a) || a.first - b.first || a.ids[0]! - b.ids[0]!);
-  const tries = [
+  const orders = [
     key((g) => g.bytes),
     key((g) => g.bytes * (g.last - g.first + 1)),
     key((g) => g.last - g.first),
     key((g) => -g.first),
-  ].map(placeIn);
-  const best = tries.reduce((a, b) => (b.peak < a.peak ? b : a));
+  ];
+  const tries = orders.map(placeIn);
+  let best = tries.reduce((a, b) => (b.peak < a.peak ? b : a));
+  const rounds = Math.min(maxRounds, Math.floor(maxSteps / (all.length * all.length + 1)));
+  for (const [k, start] of orders.entries()) {
+    let order = start;
+    let now = tries[k]!;
+    for (let round = 0; round < rounds && best.peak > lowerBound; round++) {
+      const top = now.placed.filter((p) => p.at + p.g.bytes === now.peak).map((p) => p.g);
+      order = [...top, ...order.filter((g) => !top.includes(g))];
+      now = placeIn(order);
+      if (now.peak < best.peak) best = now;
+    }
+  }
   const sorted = best.placed.sort((a, b) => a.at - b.at || a.g.bytes - b.g.bytes || a.n - b.n);
   const ends: Dim[] = [];
   const ranges = rangesOf(x.symbols);
@@ -137,12 +159,5 @@ export function planMemory(x: PlanInput): MemoryPlan {
     ends.push(end);
   });
   const arena = ends.length === 0 ? D.zero : few(D.max(...ends), ranges);
-  let lowerBound = 0;
-  const events = new Set(all.map((g) => g.first));
-  for (const t of events)
-    lowerBound = Math.max(
-      lowerBound,
-      all.reduce((s, g) => (g.first <= t && t <= g.last ? s + g.bytes : s), 0),
-    );
   return { lets, offsets, sizes: { weights, prepared, arena }, lowerBound: D.int(lowerBound) };
 }

@@ -90,6 +90,7 @@ function targetJson(t: TargetReport, files: readonly WrittenFile[] | undefined):
     weight_bytes: t.sizes?.weights,
     arena_bytes: t.sizes?.arena,
     arena_lower_bound: t.sizes?.arenaLowerBound,
+    unfused_bound: t.sizes?.unfusedBound,
     compile_ms: t.compileMs,
     ...timingJson(t.timing),
     outputs: t.outputs

@@ -38,17 +38,26 @@ export function compileText({ report, written }: Outcome): string {
   return [...(report.targets ?? [])]
     .map(([name, t]) => {
       if (t.status !== "ok" || !t.sizes) return `${name} ${trouble(t)}\n`;
-      const { code, loader, weights, arena, arenaLowerBound } = t.sizes;
+      const { code, loader, weights, arena } = t.sizes;
       const parts = [
         `code ${bytes(code)}${loader === undefined ? "" : ` (loader ${bytes(loader)})`}`,
         `weights ${bytes(weights)}`,
-        `arena ${bytes(arena)}${arena === null ? "" : ` (no plan needs less than ${bytes(arenaLowerBound)})`}`,
+        `arena ${bytes(arena)}${bounds(t.sizes)}`,
         ...(t.compileMs === undefined ? [] : [`compiled in ${ms(t.compileMs)}`]),
       ];
       const files = (written?.get(name) ?? []).map((f) => ["", here(f.path), bytes(f.bytes)]);
       return `${name}: ${parts.join(", ")}\n${table(files)}`;
     })
     .join("");
+}
+
+/** What the arena is measured against, as far as it is known. */
+function bounds({ arenaLowerBound, unfusedBound }: NonNullable<TargetReport["sizes"]>): string {
+  const parts = [
+    ...(arenaLowerBound === null ? [] : [`no plan needs less than ${bytes(arenaLowerBound)}`]),
+    ...(unfusedBound === null ? [] : [`${bytes(unfusedBound)} without fusion`]),
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
 }
 
 export function runText({ report, output }: Outcome): string {

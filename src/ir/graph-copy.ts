@@ -88,7 +88,8 @@ export function mapBodies(n: AnyNode, f: (g: Graph) => Graph): AnyNode {
     attrs: Object.fromEntries(Object.entries(n.attrs as Attrs).map(([k, v]) => [k, isGraph(v) ? f(v) : v])),
   };
 }
-function bodiesOf(n: AnyNode): Graph[] {
+/** The graphs among a node's attributes. */
+export function bodiesOf(n: AnyNode): Graph[] {
   return Object.values(n.attrs as Attrs).filter(isGraph);
 }
 /** A number above those of all symbols of a graph and its bodies. */

@@ -31,6 +31,8 @@ export type Sizes = {
   readonly arena: number | null;
   /** No memory plan can be smaller. */
   readonly arenaLowerBound: number | null;
+  /** What the model's values take that are alive at one time, each at its own size, as the file has them. */
+  readonly unfusedBound: number | null;
 };
 export type Timing = { readonly medianMs: number; readonly minMs: number; readonly runs: number };
 export type OutputReport = {
@@ -143,7 +145,7 @@ export function failure(e: unknown, status: Status, problems: Diagnostic[]): Tar
   return { status: "failed", reason: e instanceof Error ? e.message : String(e), bug: e };
 }
 
-function sizesOf(target: string, { program, files }: CompiledTarget): Sizes {
+function sizesOf(target: string, { program, files, unfusedBound }: CompiledTarget): Sizes {
   const { sizes, lowerBound } = program.plan;
   const runs = files.filter((f) => f.role !== "weights" && f.role !== "types");
   const loader = loaderBytes(target);
@@ -155,6 +157,7 @@ function sizesOf(target: string, { program, files }: CompiledTarget): Sizes {
     arena,
     // The planner's bound is that of one value of the dims.
     arenaLowerBound: arena === null ? null : D.known(lowerBound),
+    unfusedBound,
   };
 }
 function weightBytes(p: Program): number {

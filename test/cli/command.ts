@@ -44,6 +44,7 @@ export type TargetJson = {
   readonly weight_bytes?: number;
   readonly arena_bytes?: number | null;
   readonly arena_lower_bound?: number | null;
+  readonly unfused_bound?: number | null;
   readonly median_ms?: number;
   readonly runs?: number;
   readonly outputs?: Readonly<
