@@ -13,20 +13,24 @@ const bound = (text: string): { readonly withPorts: number | null; readonly with
   unfusedBound(parseGraph(text, new Map(), (name) => ops.named(name)));
 
 test("values are alive from the node that makes them to the last that reads them; constants are not counted", () => {
-  // At Add: %x 40, %a 40, %b 40. At Concat: %x, %b, %c, %y 80. At the end: %y alone.
+  // At Add: %x, %a, %b, of 40 bytes each. At Concat: %b, %c, and 80 for %y.
   const g = `
 graph @g(%x: f32[10]) -> %y {
   %w: f32[10] = const [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-  %a: f32[10] = Relu(%x) {}
-  %v: f32[10] = Neg(%w) {}
-  %b: f32[10] = Add(%a, %v) {}
-  %c: f32[10] = Mul(%x, %w) {}
-  %y: f32[20] = Concat(%b, %c) {axis = 0}
+  %a: f32[10] = Relu(%x) loc("n")
+  %v: f32[10] = Neg(%w) loc("n")
+  %b: f32[10] = Add(%a, %v) loc("n")
+  %c: f32[10] = Mul(%x, %w) loc("n")
+  %y: f32[20] = Concat(%b, %c) {axis = 0} loc("n")
 }`;
   expect(bound(g)).toEqual({ withPorts: 160, withoutPorts: 80 });
 });
 test("open dims: unknown", () => {
-  expect(bound("graph @g(%x: f32[N]) -> %y where N in 1..64 {\n  %y: f32[N] = Relu(%x) {}\n}")).toEqual({
+  expect(
+    bound(`graph @g(%x: f32[N]) -> %y where N in 1..64 {
+  %y: f32[N] = Relu(%x) loc("n")
+}`),
+  ).toEqual({
     withPorts: null,
     withoutPorts: 0,
   });
