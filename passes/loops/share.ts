@@ -70,7 +70,7 @@ class Names {
       const key = values.join();
       let id = this.byValues.get(key);
       if (id === undefined) {
-        id = `$size.n${this.sizes.length}` as SymbolId;
+        id = `${values.every((v) => v > 0) ? "$size" : "$count"}.n${this.sizes.length}` as SymbolId;
         this.byValues.set(key, id);
         this.sizes.push({ id, values });
       }
@@ -167,7 +167,7 @@ class Reader {
       }
       case "store": {
         out.push(`store ${this.buffer(s.buffer)} ${s.dtype} ${s.atomic ?? ""}`);
-        const index = s.index.map((e) => this.index(e));
+        const index = s.index.map((e) => this.index(e, true));
         return { ...s, index, value: this.expr(s.value) };
       }
       case "if": {
@@ -214,7 +214,7 @@ class Reader {
     this.text.push(`(${this.head(e)} `);
     const r =
       e.kind === "load"
-        ? { ...e, index: e.index.map((x) => this.index(x)) }
+        ? { ...e, index: e.index.map((x) => this.index(x, true)) }
         : withChildren<LoopExpr>(e, (c) => this.expr(c));
     this.text.push(")");
     return r;
@@ -231,20 +231,20 @@ class Reader {
       }
     }
   }
-  /** An index, where numbers may become sizes. */
-  private index(e: LoopExpr): LoopExpr {
+  /** An extent, or an index, where numbers may become sizes: an index starts at one, if only at 0. */
+  private index(e: LoopExpr, starts = false): LoopExpr {
     if (e.kind === "ramp") {
       this.text.push(`ramp ${e.stride} ${e.lanes} `);
-      return { ...e, base: this.index(e.base) };
+      return { ...e, base: this.index(e.base, starts) };
     }
     const d = toDim(e);
     // What is no arithmetic, as an index that is read from memory, stays as it is.
     if (d === null) return this.expr(e);
-    const r = this.dim(d);
+    const r = this.dim(d, starts);
     this.text.push(r.text, ";");
     return r.dim === d ? e : (ofDim(r.dim) as LoopExpr);
   }
-  private dim(d: Dim): { readonly text: string; readonly dim: Dim } {
+  private dim(d: Dim, starts: boolean): { readonly text: string; readonly dim: Dim } {
     const terms = D.termsOf(d).map((t) => {
       const { coef, atoms } = D.splitTerm(t);
       return {
@@ -258,9 +258,10 @@ class Reader {
     });
     terms.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
     let changed = false;
+    if (starts && terms[0]?.text !== "") terms.unshift({ coef: 0, atoms: [], text: "" });
     const parts = terms.map(({ coef, atoms, text }) => {
       const inner = atoms.map((a) => this.atom(a));
-      const isNumber = (atoms.length > 0 ? coef > 1 : coef > 0) && !atoms.some((a) => this.isNear(a));
+      const isNumber = (atoms.length > 0 ? coef > 1 : coef > 0 || (starts && coef === 0)) && !atoms.some((a) => this.isNear(a));
       const size = isNumber ? this.number(coef) : null;
       changed ||= size !== null || inner.some((a, k) => a !== atoms[k]);
       return { text: `${isNumber ? "?" : coef}*${text}`, dim: D.mul(size ?? D.int(coef), ...inner) };
