@@ -261,7 +261,8 @@ class Reader {
     if (starts && terms[0]?.text !== "") terms.unshift({ coef: 0, atoms: [], text: "" });
     const parts = terms.map(({ coef, atoms, text }) => {
       const inner = atoms.map((a) => this.atom(a));
-      const isNumber = (atoms.length > 0 ? coef > 1 : coef > 0 || (starts && coef === 0)) && !atoms.some((a) => this.isNear(a));
+      const isNumber =
+        (atoms.length > 0 ? coef > 1 : coef > 0 || (starts && coef === 0)) && !atoms.some((a) => this.isNear(a));
       const size = isNumber ? this.number(coef) : null;
       changed ||= size !== null || inner.some((a, k) => a !== atoms[k]);
       return { text: `${isNumber ? "?" : coef}*${text}`, dim: D.mul(size ?? D.int(coef), ...inner) };
