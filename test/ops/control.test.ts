@@ -43,7 +43,7 @@ test("Scan of opset 8: batches, a state of their own each, and sequences that en
   ]);
 });
 
-test("branches whose shapes differ in axes of extent 1 are both there, under the longer shape", async () => {
+test("branches whose shapes differ in axes of extent 1 are both there, under the shorter shape", async () => {
   const spec: ModelSpec = {
     inputs: { c: ["bool", []], x: ["f32", ["N"]] },
     outputs: ["y"],
@@ -66,11 +66,11 @@ test("branches whose shapes differ in axes of extent 1 are both there, under the
   const on = (c: number): Promise<Record<string, unknown>> =>
     evaluateModel(modelBytes(spec), { c: tensorOf("bool", [], [c]), x });
   expect((await on(1))["y"]).toEqual([
-    [2, 1],
+    [2],
     [-1, -2],
   ]);
   expect((await on(0))["y"]).toEqual([
-    [2, 1],
+    [2],
     [1, 2],
   ]);
 });
