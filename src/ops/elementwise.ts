@@ -101,8 +101,12 @@ const atanRatio = (a: Expr, b: Expr): Expr => E.where(E.eq(b, 0), c(a, Math.PI /
 /** log(1 + x) without losing small x: log(u) * x / (u - 1), u = 1 + x (Kahan). */
 const log1p = (x: Expr): Expr => {
   const w = E.add(x, 1);
-  return E.where(E.eq(w, 1), x, E.div(E.mul(log(w), x), E.sub(w, 1)));
+  const d = E.sub(w, 1);
+  // Where the sum is exact, which an infinite one is too, nothing has to be made good.
+  return E.where(E.eq(w, 1), x, E.where(E.eq(d, x), log(w), E.div(E.mul(log(w), x), d)));
 };
+/** log(2a) from where on asinh a and acosh a are that to the last place, and before a^2 overflows; else `r`. */
+const orLog2a = (a: Expr, r: Expr): Expr => E.where(E.gt(a, 2 ** 28), E.add(log(a), Math.LN2), r);
 /** exp(x) - 1 without losing small x: a Taylor series near 0. */
 export const expm1 = (x: Expr): Expr => {
   const series = E.mul(
@@ -127,12 +131,12 @@ const cosh = (x: Expr): Expr => {
 const asinh = (x: Expr): Expr => {
   const a = E.unary("abs", x);
   const s = E.unary("sqrt", E.add(E.mul(a, a), 1));
-  const r = log1p(E.add(a, E.div(E.mul(a, a), E.add(s, 1))));
+  const r = orLog2a(a, log1p(E.add(a, E.div(E.mul(a, a), E.add(s, 1)))));
   return E.where(E.lt(x, 0), E.neg(r), r);
 };
 const acosh = (x: Expr): Expr => {
   const t = E.sub(x, 1);
-  return log1p(E.add(t, E.unary("sqrt", E.add(E.mul(t, 2), E.mul(t, t)))));
+  return orLog2a(x, log1p(E.add(t, E.unary("sqrt", E.add(E.mul(t, 2), E.mul(t, t))))));
 };
 const atanh = (x: Expr): Expr => E.mul(0.5, log1p(E.div(E.mul(2, x), E.sub(1, x))));
 const sign = (x: Expr): Expr =>
