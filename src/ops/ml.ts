@@ -243,6 +243,7 @@ function perFeature<A extends Attrs>(
     parse,
     infer: (x, _a, ctx) => {
       const t = tensor(x, 0, ctx);
+      if (t.dtype === "bool") ctx.fail("takes numbers, not bool");
       return [tensorType(to ?? t.dtype, t.shape)];
     },
     body: {

@@ -128,7 +128,9 @@ export const DynamicQuantizeLinear: OpDef<Record<string, never>> = op({
   body: {
     kind: "compute",
     compute: (b) => {
-      const [x, out, scale, zero] = [b.input(0), b.output(0), b.output(1), b.output(2)];
+      const [x, out] = [b.input(0), b.output(0)];
+      const scale = b.wants(1) ? b.output(1) : b.temp("scale", "f32", []);
+      const zero = b.wants(2) ? b.output(2) : b.temp("zero", "u8", []);
       dynamicRange(b, x, scale, zero);
       b.map(out, (i) => toQuantized(E.div(load(x, i), load(scale, [])), load(zero, []), "u8"));
     },

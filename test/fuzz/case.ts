@@ -13,6 +13,8 @@ export type FuzzCase = {
   readonly runs: readonly Tensors[];
   /** What the outputs of each run have to be, where all targets once agreed on something else. */
   readonly expected?: readonly Tensors[];
+  /** The model has to be refused. */
+  readonly refused?: true;
 };
 
 export function bodiesOf(n: NodeSpec): (readonly [name: string, g: GraphSpec])[] {

@@ -32,6 +32,9 @@ describe("what was found", () => {
     .map((f) => fromText(readFileSync(`${foundFolder}${f}`, "utf8")));
   test(`${found.length} cases`, async () => {
     expect(await failures(found)).toEqual([]);
+    const verdicts = await checker.check(found, configs);
+    const wanted = found.map((c) => `${c.name}: ${c.refused ? "refused" : "fine"}`);
+    expect(verdicts.map((v, k) => `${found[k]!.name}: ${v.status}`)).toEqual(wanted);
   }, 600_000);
 });
 
