@@ -1,5 +1,5 @@
 // From a T program whose buffers have storage to a P program: schedules, kernels, memory.
-import { must } from "../src/base/assert.ts";
+import { assert, must } from "../src/base/assert.ts";
 import type { BufferId, SymbolId } from "../src/base/brand.ts";
 import type { Dim, Ranges } from "../src/ir/dim.ts";
 import * as D from "../src/ir/dim.ts";
@@ -262,6 +262,7 @@ class Lowering {
       all.map((f) => ({ body: must(f.bodies[0], "a body"), params: f.params })),
       roots,
     );
+    assert(this.widths.length === 1, "sizes are shared in one width");
     const of = new Map(all.map((f, k) => [f, shared[k]!]));
     return mapCalls(actions, (f) => {
       const { body, params, sizes } = of.get(f)!;

@@ -11,7 +11,7 @@ import { trips, work } from "./work.ts";
 /** What the dims of a kernel are in one of its calls. */
 export type CallSizes = (id: SymbolId) => number;
 
-/** Work of a body, in instructions, that is worth a call: about a microsecond. */
+/** Work of a body, in instructions, that is worth a call: some ten microseconds. */
 const worthCall = 1 << 17;
 /** Work of a loop from which on it pays not to wait for the kernel's next call: longer than the engine takes to compile. */
 const worthwhile = 1 << 20;

@@ -202,7 +202,6 @@ const window: ScheduleRule<{ readonly v: Axis }> = {
     const still = (a: Access): boolean => row !== undefined && [v, row].every((x) => stride(a, x.name) === D.zero);
     const moving = accesses.filter((a) => !a.store && k.some((x) => stride(a, x.name) !== D.zero));
     const whole = rowTile > 1 && taps <= 9 && moving.some(still) && !ctx.target.memoryOperands;
-
     const vectors = rowTile === 1 ? 4 : whole ? 1 : 2;
     const vs = steps.split(v, atOnce(v, vectors * lanes, lanes), "overlap");
     steps.order([

@@ -85,17 +85,10 @@ function literals(p: TeProgram): TeProgram {
       const v = x.kind === "load" && x.dtype === "f32" ? values.get(x.buffer) : undefined;
       return v === undefined ? x : { kind: "const", dtype: "f32", value: v };
     });
-  const of = (s: Stage): Stage => ({
-    ...s,
-    outs: s.outs.map((o) => ({
-      ...o,
-      body:
-        o.body.kind === "reduce"
-          ? { ...o.body, update: o.body.update.map(body), result: body(o.body.result) }
-          : body(o.body),
-    })),
-  });
-  return { ...p, actions: mapStages(p.actions, (s) => (s.scan ? s : of(s))) };
+  return {
+    ...p,
+    actions: mapStages(p.actions, (s) => ({ ...s, outs: s.outs.map((o) => ({ ...o, body: body(o.body) })) })),
+  };
 }
 
 /** Every index and body simplified under the ranges of its axes. */

@@ -11,6 +11,7 @@ import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { factsOf, isPad } from "./inline.ts";
+import { FreshIds } from "./stages.ts";
 
 export type Pad = {
   readonly stage: Stage;
@@ -28,7 +29,7 @@ export function placeInside(p: TeProgram): TeProgram {
   /** Frames to fill after the action that writes the interior. */
   const frames = new Map<TeAction, TeAction[]>();
   const padAction = new Map<Pad, TeAction>();
-  let next = Math.max(-1, ...p.buffers.keys()) + 1;
+  const ids = new FreshIds(p);
   const walk = (list: readonly TeAction[]): void => {
     const producer = new Map<BufferId, TeAction>();
     const pads: Pad[] = [];
@@ -79,7 +80,7 @@ export function placeInside(p: TeProgram): TeProgram {
       } else {
         // Copied without a test for each element.
         const { storage: _, ...like } = buffers.get(from)!;
-        const part: Buffer = { ...like, id: next++ as BufferId, scope: "arena", storage: null, inside: interior };
+        const part: Buffer = { ...like, id: ids.buffer(), scope: "arena", storage: null, inside: interior };
         buffers.set(part.id, part);
         frames.set(padAction.get(widest)!, [copyStage(widest, part), frame(widest, buffers)]);
       }

@@ -13,6 +13,7 @@ import { loadsOf } from "./access.ts";
 import { contractionOf, dimOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
 import { isConstant } from "./pack.ts";
+import { FreshIds } from "./stages.ts";
 
 const size = (d: D.Dim): number => D.known(d) ?? 16;
 const volume = (s: Stage): number => {
@@ -196,15 +197,10 @@ function copiesAtEdges(
   orders: Map<BufferId, readonly number[]>,
 ): TeProgram {
   const buffers = new Map(p.buffers);
-  let next = Math.max(0, ...[...buffers.keys()].map((k) => k + 1));
-  let nextStage = 0;
-  visitActions(p.actions, (a) => {
-    if (a.kind === "call" && a.call.kind === "group")
-      for (const s of a.call.group.stages) nextStage = Math.max(nextStage, s.id + 1);
-  });
+  const ids = new FreshIds(p);
   const made = new Map<string, BufferId>();
   const temp = (like: Buffer, dim: number): BufferId => {
-    const id = next++ as BufferId;
+    const id = ids.buffer();
     const { inside: _i, ...rest } = like;
     buffers.set(id, { ...rest, id, name: `${like.name}.last${dim}`, scope: "arena", storage: null });
     orders.set(id, [...like.shape.keys()].filter((k) => k !== dim).concat(dim));
@@ -213,7 +209,7 @@ function copiesAtEdges(
   const copy = (from: Buffer, to: BufferId, like: Stage): TeAction => {
     const axes = from.shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
     const stage: Stage = {
-      id: nextStage++ as never,
+      id: ids.stage(),
       name: "Layout",
       axes,
       scan: null,

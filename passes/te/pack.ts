@@ -13,6 +13,7 @@ import { elementBytes, type Tensor } from "../../src/ir/types.ts";
 import { tileOf, vectorAxis } from "../schedule/tile.ts";
 import { affine } from "./access.ts";
 import { type Contraction, contractionOf, dimOf } from "./contraction.ts";
+import { FreshIds } from "./stages.ts";
 
 export function packOperands(
   p: TeProgram,
@@ -23,8 +24,7 @@ export function packOperands(
   const buffers = new Map(p.buffers);
   const constants = new Map(p.constants);
   const buffer = (id: BufferId): Buffer => must(buffers.get(id), `buffer ${id}`);
-  let next = Math.max(0, ...[...buffers.keys()].map((k) => k + 1));
-  let nextStage = 0;
+  const ids = new FreshIds(p);
   const uses = new Map<BufferId, number>();
   visitActions(p.actions, (a) => {
     if (a.kind !== "call") return;
@@ -33,7 +33,6 @@ export function packOperands(
       return;
     }
     for (const s of a.call.group.stages) {
-      nextStage = Math.max(nextStage, s.id + 1);
       const seen = new Set<BufferId>();
       for (const o of s.outs)
         mapExpr<TeExpr>(o.body, (e) => {
@@ -56,7 +55,7 @@ export function packOperands(
     const key = `${b.id} ${dims.map((d) => [d.first, d.step, d.count].join()).join(";")}`;
     let id = cuts.get(key);
     if (id === undefined) {
-      id = next++ as BufferId;
+      id = ids.buffer();
       cuts.set(key, id);
       const t = cutOut(from, dims);
       buffers.set(id, { ...b, id, shape: t.dims.map(D.int) });
@@ -99,7 +98,7 @@ export function packOperands(
       // Another reader keeps the constant as it is: this one gets a copy of its own.
       let id = b.id;
       if ((uses.get(b.id) ?? 0) > 1) {
-        id = next++ as BufferId;
+        id = ids.buffer();
         constants.set(id, must(constants.get(b.id), "a constant"));
       }
       buffers.set(id, { ...b, id, storage });
@@ -112,12 +111,12 @@ export function packOperands(
       return { before: [], stage: s };
     }
     if (!paysToCopy(c, b, orders)) return { before: [], stage: s };
-    const id = next++ as BufferId;
+    const id = ids.buffer();
     const { inside: _i, ...rest } = b;
     buffers.set(id, { ...rest, id, name: `${b.name}.panels`, scope: "arena", storage });
     const axes = b.shape.map((extent, k) => ({ name: `i${k}`, extent, role: "spatial" as const }));
     const copy: Stage = {
-      id: nextStage++ as never,
+      id: ids.stage(),
       name: "Pack",
       axes,
       scan: null,

@@ -3,7 +3,7 @@
 // is constant is packed here, in as few bytes as it needs; another one by a stage, which takes in what makes its elements. What is packed
 // is an operand like any other: panels, tiles and vectors are those of every contraction.
 import { must } from "../../src/base/assert.ts";
-import type { BufferId, StageId } from "../../src/base/brand.ts";
+import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { binary, cast, constant, i32, ofDim, select, toDim, unary, v } from "../../src/ir/expr.ts";
@@ -19,6 +19,7 @@ import { eliminateDead, factsOf, simplifyStage } from "./inline.ts";
 import { padOf } from "./inside.ts";
 import { type Interval, intervalOf } from "./intervals.ts";
 import { isStatic, packedPairs } from "./pair-constants.ts";
+import { FreshIds, producersOf } from "./stages.ts";
 
 export function pairProducts(p: TeProgram, target: TargetInfo): TeProgram {
   if (!target.pairs) return p;
@@ -42,25 +43,18 @@ class Pairing {
   private readonly p: TeProgram;
   private readonly buffers: Map<BufferId, Buffer>;
   private readonly constants: Map<BufferId, Tensor>;
-  private readonly producers = new Map<BufferId, Stage>();
+  private readonly producers: ReadonlyMap<BufferId, Stage>;
+  private readonly ids: FreshIds;
   private readonly mutable: ReadonlySet<BufferId>;
   private readonly packed = new Map<string, BufferId>();
-  private nextBuffer: number;
-  private nextStage = 0;
   private changed = false;
   constructor(p: TeProgram) {
     this.p = p;
     this.buffers = new Map(p.buffers);
     this.constants = new Map(p.constants);
     this.mutable = factsOf(p).mutable;
-    this.nextBuffer = Math.max(-1, ...p.buffers.keys()) + 1;
-    visitActions(p.actions, (a) => {
-      if (a.kind !== "call" || a.call.kind !== "group") return;
-      for (const s of a.call.group.stages) {
-        this.nextStage = Math.max(this.nextStage, s.id + 1);
-        for (const o of s.outs) this.producers.set(o.buffer, s);
-      }
-    });
+    this.producers = producersOf(p);
+    this.ids = new FreshIds(p);
   }
   run(): TeProgram {
     const actions = this.walk(this.p.actions);
@@ -210,7 +204,7 @@ class Pairing {
       const cond = tests.reduce((x, y) => binary<TeExpr>("and", x, y));
       const inside: TeExpr = { kind: "load", dtype: "i32", buffer: out.id, index: at };
       before.push({
-        id: this.nextStage++ as StageId,
+        id: this.ids.stage(),
         name: "Pad",
         axes,
         outs: [{ buffer: buffer.id, body: select<TeExpr>(cond, inside, constant("i32", 0)) }],
@@ -252,7 +246,7 @@ class Pairing {
     const low = binary<TeExpr>("bitand", elements, constant("i32", 0xffff));
     const body = binary<TeExpr>("bitor", low, binary<TeExpr>("shl", high, constant("i32", 16)));
     const stage: Stage = {
-      id: this.nextStage++ as StageId,
+      id: this.ids.stage(),
       name: pairName,
       axes,
       outs: [{ buffer: out.id, body }],
@@ -263,7 +257,7 @@ class Pairing {
   }
   private add(b: Pick<Buffer, "name" | "dtype" | "shape" | "scope">): Buffer {
     const { name, dtype, shape, scope } = b;
-    const made: Buffer = { id: this.nextBuffer++ as BufferId, name, dtype, shape, scope, storage: null };
+    const made: Buffer = { id: this.ids.buffer(), name, dtype, shape, scope, storage: null };
     this.buffers.set(made.id, made);
     return made;
   }

@@ -1,23 +1,18 @@
 // The f64 mode: what was f32 is computed and kept as f64, but for the ports. It is the oracle that tolerances are measured with: an op's
 // formula stays, its rounding errors go.
 import { must } from "../../src/base/assert.ts";
-import type { BufferId, StageId } from "../../src/base/brand.ts";
 import * as E from "../../src/ir/expr.ts";
 import type { Kernel, LoopExpr } from "../../src/ir/loops.ts";
-import { mapExpr, mapStmt, visitActions } from "../../src/ir/rewrite.ts";
+import { mapExpr, mapStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { Port, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { type DType, type Tensor, tensorOf, typedView } from "../../src/ir/types.ts";
+import { FreshIds } from "./stages.ts";
 
 /** `p` with f64 in the place of f32. Inputs and outputs keep their dtype: they are converted at the program's two ends. */
 export function widen(p: TeProgram): TeProgram {
   const buffers = new Map([...p.buffers].map(([id, b]) => [id, widened(b)]));
-  let nextBuffer = Math.max(-1, ...buffers.keys()) + 1;
-  let nextStage = -1;
-  visitActions(p.actions, (a) => {
-    if (a.kind === "call" && a.call.kind === "group")
-      nextStage = Math.max(nextStage, ...a.call.group.stages.map((s) => s.id));
-  });
+  const ids = new FreshIds(p);
 
   const actions: TeAction[] = p.actions.map(action);
   /** A port of its own for the buffer that the program computes with, and the copy between the two. */
@@ -25,10 +20,10 @@ export function widen(p: TeProgram): TeProgram {
     const outer = must(p.buffers.get(x.buffer), `buffer ${x.buffer}`);
     if (outer.dtype !== "f32") return x;
     const inner: Buffer = { ...widened(outer), scope: "arena" };
-    const own: Buffer = { ...outer, id: nextBuffer++ as BufferId };
+    const own: Buffer = { ...outer, id: ids.buffer() };
     buffers.set(inner.id, inner).set(own.id, own);
     const [from, to] = isInput ? [own, inner] : [inner, own];
-    const id = ++nextStage as StageId;
+    const id = ids.stage();
     const axes = outer.shape.map((extent, k) => ({ name: `widen${id}.${k}`, extent, role: "spatial" as const }));
     const body = E.cast<E.Expr>(
       to.dtype,

@@ -3,11 +3,11 @@
 // becomes stages: transformed weights U (once per load), transformed tiles V (their rows, then their columns), one matrix product per
 // point of the tile, and the outputs (rows, then columns with the epilogue). Where that pays is a matter of arithmetic against memory traffic.
 import { must } from "../../src/base/assert.ts";
-import type { BufferId, StageId } from "../../src/base/brand.ts";
+import type { BufferId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { constant, i32, ofDim, toDim } from "../../src/ir/expr.ts";
-import { substituteVars, visitActions } from "../../src/ir/rewrite.ts";
+import { substituteVars } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { TargetInfo } from "../../src/ir/target.ts";
@@ -15,6 +15,7 @@ import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src
 import { type Tensor, tensorOf } from "../../src/ir/types.ts";
 import { type Contraction, contractionOf, factorsOf } from "./contraction.ts";
 import { padOf } from "./inside.ts";
+import { FreshIds, producersOf } from "./stages.ts";
 import { linearForms, type Matrix, outputForms, transformedWeights, transforms } from "./winograd-forms.ts";
 
 export function winograd(p: TeProgram, target: TargetInfo): TeProgram {
@@ -37,9 +38,8 @@ class Winograd {
   private readonly target: TargetInfo;
   private readonly buffers: Map<BufferId, Buffer>;
   private readonly constants: Map<BufferId, Tensor>;
-  private readonly producers = new Map<BufferId, Stage>();
-  private nextBuffer: number;
-  private nextStage = 0;
+  private readonly producers: ReadonlyMap<BufferId, Stage>;
+  private readonly ids: FreshIds;
   /** By weights and tile: U is made once. */
   private readonly made = new Map<string, BufferId>();
   private readonly prepare: TeAction[] = [];
@@ -48,14 +48,8 @@ class Winograd {
     this.target = target;
     this.buffers = new Map(p.buffers);
     this.constants = new Map(p.constants);
-    this.nextBuffer = Math.max(-1, ...p.buffers.keys()) + 1;
-    visitActions(p.actions, (a) => {
-      if (a.kind !== "call" || a.call.kind !== "group") return;
-      for (const s of a.call.group.stages) {
-        this.nextStage = Math.max(this.nextStage, s.id + 1);
-        for (const o of s.outs) this.producers.set(o.buffer, s);
-      }
-    });
+    this.producers = producersOf(p);
+    this.ids = new FreshIds(p);
   }
   run(): TeProgram {
     const walk = (list: readonly TeAction[]): TeAction[] =>
@@ -149,7 +143,7 @@ class Winograd {
       return { ...a, extent: k < 0 ? a.extent : tiles[k]! };
     });
     const point = ["u", "v"].map(
-      (n): Axis => ({ name: `${n}${this.nextStage}`, extent: D.int(side), role: "spatial" }),
+      (n): Axis => ({ name: `${n}${this.ids.nextStage}`, extent: D.int(side), role: "spatial" }),
     );
     const product = this.temp(`${this.buffer(stage.outs[0]!.buffer).name}.points`, [
       D.int(side),
@@ -329,7 +323,7 @@ class Winograd {
   }
 
   private temp(name: string, shape: readonly Dim[]): Buffer {
-    const b: Buffer = { id: this.nextBuffer++ as BufferId, name, dtype: "f32", shape, scope: "arena", storage: null };
+    const b: Buffer = { id: this.ids.buffer(), name, dtype: "f32", shape, scope: "arena", storage: null };
     this.buffers.set(b.id, b);
     return b;
   }
@@ -344,10 +338,10 @@ class Winograd {
     return b.id;
   }
   private axes(shape: readonly Dim[]): Axis[] {
-    return shape.map((extent, k) => ({ name: `w${this.nextStage}.${k}`, extent, role: "spatial" }));
+    return shape.map((extent, k) => ({ name: `w${this.ids.nextStage}.${k}`, extent, role: "spatial" }));
   }
   private stage(name: string, like: Stage, axes: readonly Axis[], outs: Stage["outs"]): Stage {
-    return { id: this.nextStage++ as StageId, name, axes, outs, scan: null, loc: like.loc };
+    return { id: this.ids.stage(), name, axes, outs, scan: null, loc: like.loc };
   }
 }
 
