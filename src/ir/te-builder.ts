@@ -6,7 +6,6 @@ import type { Dim, Sym } from "./dim.ts";
 import * as D from "./dim.ts";
 import { cast, type Expr, v } from "./expr.ts";
 import type { Graph } from "./graph.ts";
-import type { Kernel } from "./loops.ts";
 import type { PartialTensor, ReduceSpec, TeBuilder } from "./opdef.ts";
 import type { Requirement } from "./program.ts";
 import { type Buffer, dense, type Scope, type Storage } from "./storage.ts";
