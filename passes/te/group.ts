@@ -7,6 +7,7 @@ import type { Axis, Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
 import { loadsOf } from "./access.ts";
 import { contractionOf, factorsOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
+import { stageOf } from "./stages.ts";
 
 /** A row axis of the root by the name that a member has for it. */
 export type Rows = ReadonlyMap<string, string>;
@@ -30,8 +31,6 @@ export function group(p: TeProgram): TeProgram {
       !facts.mutable.has(id)
     );
   };
-  const stageOf = (a: TeAction): Stage | null =>
-    a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1 ? a.call.group.stages[0]! : null;
   const eligible = (s: Stage): boolean =>
     s.scan === null && s.outs.length === 1 && contractionOf(s, () => false) === null && !isProduct(s);
   const walk = (list: readonly TeAction[]): TeAction[] => {

@@ -9,6 +9,7 @@ import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { loadsOf } from "./access.ts";
 import { factorsOf } from "./contraction.ts";
+import { called, stageOf } from "./stages.ts";
 
 export function inline(p: TeProgram): TeProgram {
   // Copies and elementwise chains first, then epilogues: a Relu behind a convolution belongs to it, not to the pad or pool behind it.
@@ -252,10 +253,7 @@ function mergeEpilogues(p: TeProgram): TeProgram {
         out.push({ ...a, then: mergeList(a.then), otherwise: mergeList(a.otherwise) });
         continue;
       }
-      const s =
-        a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
-          ? a.call.group.stages[0]!
-          : null;
+      const s = stageOf(a);
       if (!s) {
         out.push(a);
         continue;
@@ -275,7 +273,7 @@ function mergeEpilogues(p: TeProgram): TeProgram {
         stage = merged;
         break;
       }
-      const at = out.push({ kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } }) - 1;
+      const at = out.push(called(stage)) - 1;
       const o = stage.outs[0]!;
       const b = p.buffers.get(o.buffer)!;
       if (

@@ -11,7 +11,7 @@ import type { Buffer } from "../../src/ir/storage.ts";
 import { rangesOf } from "../../src/ir/symbolic.ts";
 import type { Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { factsOf, isPad } from "./inline.ts";
-import { FreshIds } from "./stages.ts";
+import { called, FreshIds, stageOf } from "./stages.ts";
 
 export type Pad = {
   readonly stage: Stage;
@@ -39,10 +39,7 @@ export function placeInside(p: TeProgram): TeProgram {
         walk(a.then);
         walk(a.otherwise);
       }
-      const stage =
-        a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
-          ? a.call.group.stages[0]!
-          : null;
+      const stage = stageOf(a);
       if (stage) {
         const copied = copyIntoPart(stage, buffers);
         if (copied !== null && movable(copied, producer)) {
@@ -130,7 +127,7 @@ function copyStage(p: Pad, interior: Buffer): TeAction {
   const index = axes.map((a): TeExpr => (a.extent === D.one ? constant("i32", 0) : v(a.name)));
   const body: TeExpr = { kind: "load", dtype: interior.dtype, buffer: p.from, index };
   const stage: Stage = { ...p.stage, name: "Pad", axes, outs: [{ buffer: interior.id, body }] };
-  return { kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } };
+  return called(stage);
 }
 
 /** The buffer that a stage copies, element by element, into a part of another; or null. */

@@ -13,7 +13,7 @@ import { loadsOf } from "./access.ts";
 import { contractionOf, dimOf } from "./contraction.ts";
 import { factsOf } from "./inline.ts";
 import { isConstant } from "./pack.ts";
-import { FreshIds } from "./stages.ts";
+import { called, FreshIds, stageOf } from "./stages.ts";
 
 const size = (d: D.Dim): number => D.known(d) ?? 16;
 const volume = (s: Stage): number => {
@@ -226,14 +226,15 @@ function copiesAtEdges(
         },
       ],
     };
-    return { kind: "call", call: { kind: "group", group: { root: stage.id, stages: [stage] } } };
+    return called(stage);
   };
   const walk = (list: readonly TeAction[]): TeAction[] =>
     list.flatMap((a): TeAction[] => {
       if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
       if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
-      if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-      let s = a.call.group.stages[0]!;
+      const alone = stageOf(a);
+      if (!alone) return [a];
+      let s = alone;
       const o = s.outs[0]!;
       if (o.body.kind !== "reduce" || s.outs.length !== 1) return [a];
       const c = contractionOf(s, (l) => isConstant(buffer(l.buffer)));
@@ -288,7 +289,7 @@ function copiesAtEdges(
         s = { ...s, outs: [{ ...s.outs[0]!, buffer: id }] };
         after.push(copy({ ...y, id }, y.id, s));
       }
-      return [...before, { kind: "call", call: { kind: "group", group: { root: s.id, stages: [s] } } }, ...after];
+      return [...before, called(s), ...after];
     });
   const actions = walk(p.actions);
   return { ...p, buffers, actions };

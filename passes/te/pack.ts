@@ -13,7 +13,7 @@ import { elementBytes, type Tensor } from "../../src/ir/types.ts";
 import { tileOf, vectorAxis } from "../schedule/tile.ts";
 import { affine } from "./access.ts";
 import { type Contraction, contractionOf, dimOf } from "./contraction.ts";
-import { FreshIds } from "./stages.ts";
+import { called, FreshIds, stageOf } from "./stages.ts";
 
 export function packOperands(
   p: TeProgram,
@@ -134,7 +134,7 @@ export function packOperands(
       ],
     };
     return {
-      before: [{ kind: "call", call: { kind: "group", group: { root: copy.id, stages: [copy] } } }],
+      before: [called(copy)],
       stage: use(id),
     };
   };
@@ -142,9 +142,10 @@ export function packOperands(
     list.flatMap((a): TeAction[] => {
       if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
       if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
-      if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-      const r = stage(a.call.group.stages[0]!);
-      return [...r.before, { kind: "call", call: { kind: "group", group: { root: r.stage.id, stages: [r.stage] } } }];
+      const s = stageOf(a);
+      if (!s) return [a];
+      const r = stage(s);
+      return [...r.before, called(r.stage)];
     });
   const actions = walk(p.actions);
   return { ...p, buffers, constants, actions };

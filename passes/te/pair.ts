@@ -3,7 +3,7 @@
 // is constant is packed here, in as few bytes as it needs; another one by a stage, which takes in what makes its elements. What is packed
 // is an operand like any other: panels, tiles and vectors are those of every contraction.
 import { must } from "../../src/base/assert.ts";
-import type { BufferId } from "../../src/base/brand.ts";
+import type { BufferId, StageId } from "../../src/base/brand.ts";
 import type { Dim } from "../../src/ir/dim.ts";
 import * as D from "../../src/ir/dim.ts";
 import { binary, cast, constant, i32, ofDim, select, toDim, unary, v } from "../../src/ir/expr.ts";
@@ -19,12 +19,13 @@ import { eliminateDead, factsOf, simplifyStage } from "./inline.ts";
 import { padOf } from "./inside.ts";
 import { type Interval, intervalOf } from "./intervals.ts";
 import { isStatic, packedPairs } from "./pair-constants.ts";
-import { FreshIds, producersOf } from "./stages.ts";
+import { called, FreshIds, producersOf, stageOf } from "./stages.ts";
 
 export function pairProducts(p: TeProgram, target: TargetInfo): TeProgram {
   if (!target.pairs) return p;
-  const paired = new Pairing(p).run();
-  return paired === p ? p : new Absorption(eliminateDead(paired)).run();
+  const pairing = new Pairing(p);
+  const paired = pairing.run();
+  return paired === p ? p : new Absorption(eliminateDead(paired), pairing.stages).run();
 }
 
 type LoadExpr = Extract<TeExpr, { kind: "load" }>;
@@ -40,6 +41,8 @@ type Factor = {
 type Packed = { readonly buffer: Buffer; readonly dims: readonly number[] };
 
 class Pairing {
+  /** The stages that make pairs. */
+  readonly stages = new Set<StageId>();
   private readonly p: TeProgram;
   private readonly buffers: Map<BufferId, Buffer>;
   private readonly constants: Map<BufferId, Tensor>;
@@ -66,8 +69,8 @@ class Pairing {
     return list.flatMap((a): TeAction[] => {
       if (a.kind === "loop") return [{ ...a, body: this.walk(a.body) }];
       if (a.kind === "if") return [{ ...a, then: this.walk(a.then), otherwise: this.walk(a.otherwise) }];
-      if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-      const made = this.stage(a.call.group.stages[0]!, here);
+      const s = stageOf(a);
+      const made = s && this.stage(s, here);
       return made ? made.map(called) : [a];
     });
   }
@@ -247,12 +250,13 @@ class Pairing {
     const body = binary<TeExpr>("bitor", low, binary<TeExpr>("shl", high, constant("i32", 16)));
     const stage: Stage = {
       id: this.ids.stage(),
-      name: pairName,
+      name: "Pair",
       axes,
       outs: [{ buffer: out.id, body }],
       scan: null,
       loc: like.loc,
     };
+    this.stages.add(stage.id);
     return simplifyStage(stage, rangesOf(this.p.symbols));
   }
   private add(b: Pick<Buffer, "name" | "dtype" | "shape" | "scope">): Buffer {
@@ -263,14 +267,14 @@ class Pairing {
   }
 }
 
-const pairName = "Pair";
-
 /** Takes what makes the elements of pairs into the stage that packs them, where nothing else reads it. */
 class Absorption {
   private readonly p: TeProgram;
+  private readonly pairs: ReadonlySet<StageId>;
   private readonly facts: ReturnType<typeof factsOf>;
-  constructor(p: TeProgram) {
+  constructor(p: TeProgram, pairs: ReadonlySet<StageId>) {
     this.p = p;
+    this.pairs = pairs;
     this.facts = factsOf(p);
   }
   run(): TeProgram {
@@ -287,7 +291,7 @@ class Absorption {
             ? { ...a, then: this.walk(a.then), otherwise: this.walk(a.otherwise) }
             : a;
       const s = stageOf(next);
-      const taken = s?.name === pairName ? this.take(s, made, out) : s;
+      const taken = s && this.pairs.has(s.id) ? this.take(s, made, out) : s;
       const at = out.push(taken && taken !== s ? called(taken) : next) - 1;
       if (taken && taken.outs.length === 1 && taken.scan === null && taken.outs[0]!.body.kind !== "reduce")
         made.set(taken.outs[0]!.buffer, { at, stage: taken });
@@ -335,12 +339,6 @@ class Absorption {
   }
 }
 
-function stageOf(a: TeAction): Stage | null {
-  return a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
-    ? a.call.group.stages[0]!
-    : null;
-}
-const called = (s: Stage): TeAction => ({ kind: "call", call: { kind: "group", group: { root: s.id, stages: [s] } } });
 /** Pairs of an axis of n elements; the second of a pair is n - half(n) after the first. */
 const half = (n: Dim): Dim => D.ceildiv(n, D.int(2));
 const isOdd = (n: Dim): boolean => D.sub(half(n), D.sub(n, half(n))) !== D.zero;

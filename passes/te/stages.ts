@@ -1,7 +1,7 @@
 // The stages of a program, and ids that none of them has yet.
 import type { BufferId, StageId } from "../../src/base/brand.ts";
 import { visitActions } from "../../src/ir/rewrite.ts";
-import type { Stage, TeProgram } from "../../src/ir/te.ts";
+import type { Stage, TeAction, TeProgram } from "../../src/ir/te.ts";
 
 /** All stages, in the order of the actions. */
 export function stagesOf(p: TeProgram): readonly Stage[] {
@@ -11,6 +11,17 @@ export function stagesOf(p: TeProgram): readonly Stage[] {
   });
   return out;
 }
+/** The stage that an action is alone; null for any other action. */
+export function stageOf(a: TeAction): Stage | null {
+  return a.kind === "call" && a.call.kind === "group" && a.call.group.stages.length === 1
+    ? a.call.group.stages[0]!
+    : null;
+}
+/** The action that is one stage. */
+export const called = (s: Stage): TeAction => ({
+  kind: "call",
+  call: { kind: "group", group: { root: s.id, stages: [s] } },
+});
 /** The last stage that writes each buffer. */
 export function producersOf(p: TeProgram): ReadonlyMap<BufferId, Stage> {
   return new Map(stagesOf(p).flatMap((s) => s.outs.map((o) => [o.buffer, s] as const)));

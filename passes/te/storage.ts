@@ -16,6 +16,7 @@ import { factsOf, mapStages } from "./inline.ts";
 import { placeInside } from "./inside.ts";
 import { layoutOrders } from "./layout.ts";
 import { packOperands } from "./pack.ts";
+import { stageOf } from "./stages.ts";
 
 export function chooseStorage(p: TeProgram, target: TargetInfo): TeProgram {
   const placed = placeInside(p);
@@ -89,8 +90,8 @@ function makeViews(
     return dense(b.shape, now.get(id));
   };
   visitActions(p.actions, (a) => {
-    if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return;
-    const s = a.call.group.stages[0]!;
+    const s = stageOf(a);
+    if (!s) return;
     const o = s.outs[0]!;
     if (s.outs.length !== 1 || s.scan !== null || o.body.kind !== "load") return;
     const [out, x] = [must(buffers.get(o.buffer), "out"), must(buffers.get(o.body.buffer), "in")];

@@ -7,7 +7,7 @@ import { mapExpr, mapStmt } from "../../src/ir/rewrite.ts";
 import type { Buffer } from "../../src/ir/storage.ts";
 import type { Port, Stage, TeAction, TeExpr, TeProgram } from "../../src/ir/te.ts";
 import { type DType, type Tensor, tensorOf, typedView } from "../../src/ir/types.ts";
-import { FreshIds } from "./stages.ts";
+import { called, FreshIds } from "./stages.ts";
 
 /** `p` with f64 in the place of f32. Inputs and outputs keep their dtype: they are converted at the program's two ends. */
 export function widen(p: TeProgram): TeProgram {
@@ -40,7 +40,7 @@ export function widen(p: TeProgram): TeProgram {
       scan: null,
       loc: { node: x.name, op: "Cast" },
     };
-    copies.push({ kind: "call", call: { kind: "group", group: { root: id, stages: [stage] } } });
+    copies.push(called(stage));
     return { ...x, buffer: own.id };
   };
   const [before, after]: [TeAction[], TeAction[]] = [[], []];

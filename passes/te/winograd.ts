@@ -15,7 +15,7 @@ import type { Axis, Reduce, Stage, TeAction, TeExpr, TeProgram } from "../../src
 import { type Tensor, tensorOf } from "../../src/ir/types.ts";
 import { type Contraction, contractionOf, factorsOf } from "./contraction.ts";
 import { padOf } from "./inside.ts";
-import { FreshIds, producersOf } from "./stages.ts";
+import { called, FreshIds, producersOf, stageOf } from "./stages.ts";
 import { linearForms, type Matrix, outputForms, transformedWeights, transforms } from "./winograd-forms.ts";
 
 export function winograd(p: TeProgram, target: TargetInfo): TeProgram {
@@ -56,8 +56,8 @@ class Winograd {
       list.flatMap((a): TeAction[] => {
         if (a.kind === "loop") return [{ ...a, body: walk(a.body) }];
         if (a.kind === "if") return [{ ...a, then: walk(a.then), otherwise: walk(a.otherwise) }];
-        if (a.kind !== "call" || a.call.kind !== "group" || a.call.group.stages.length !== 1) return [a];
-        const m = this.match(a.call.group.stages[0]!);
+        const s = stageOf(a);
+        const m = s && this.match(s);
         const size = m && tileSize(m, this.target);
         return m && size ? this.rewrite(m, size).map(called) : [a];
       });
@@ -390,7 +390,6 @@ function sumOf(like: Reduce, axes: readonly Axis[], a: TeExpr, b: TeExpr, state:
     result: state,
   };
 }
-const called = (s: Stage): TeAction => ({ kind: "call", call: { kind: "group", group: { root: s.id, stages: [s] } } });
 const variable = (a: Axis): TeExpr => (a.extent === D.one ? i32(0) : { kind: "var", dtype: "i32", name: a.name });
 const binary = (op: "add" | "mul" | "le" | "lt" | "and", a: TeExpr, b: TeExpr, dtype: "i32" | "bool"): TeExpr => ({
   kind: "binary",
